@@ -1,0 +1,369 @@
+package logical
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// FieldType says what a field of a request holds and how loosely it may be
+// written.
+type FieldType uint8
+
+// The types of field, with what clients send for them.
+const (
+	Text     FieldType = iota // "x"; numbers and booleans become their text
+	Lower                     // as Text, in lower case: names of policies
+	Bool                      // true, "true", "1", 1
+	Int                       // 5, "5"
+	Duration                  // seconds: 90, "90", "90s", "1h30m", "1d"
+	Texts                     // ["a","b"], "a,b"; elements trimmed, empty ones dropped
+	Ints                      // [1,2], ["1","2"], "1,2", 1
+	TextMap                   // {"k":"v"}; a JSON text of such an object; ["k=v"]
+	Object                    // any JSON object, kept as json.RawMessage
+	Any                       // any JSON value, kept as json.RawMessage
+	Time                      // RFC 3339, or Unix seconds
+)
+
+// Field is one field of a request.
+type Field struct {
+	Type FieldType
+	Help string // one sentence
+}
+
+// Fields maps names to fields.
+type Fields map[string]Field
+
+// Accept converts the fields that the request brought: those of the path, then
+// those of the body, then (for operations without a body) those of the query.
+// Fields that are not declared are ignored, null counts as absent. It replaces
+// what an earlier Accept has set.
+func (r *Request) Accept(fields Fields, params []Param, query map[string][]string) error {
+	r.values = nil
+	if len(params) == 0 && len(fields) == 0 {
+		return nil
+	}
+	r.values = make(map[string]any, len(params)+len(fields))
+	if len(fields) > 0 {
+		var body map[string]json.RawMessage
+		if len(r.Body) > 0 {
+			if err := json.Unmarshal(r.Body, &body); err != nil {
+				return Invalid("failed to parse JSON input: the body is not an object")
+			}
+		}
+		for name, f := range fields {
+			raw, ok := body[name]
+			if !ok {
+				if texts, inQuery := query[name]; inQuery && len(texts) > 0 {
+					raw, ok = quote(texts), true
+				}
+			}
+			if !ok || string(raw) == "null" {
+				continue
+			}
+			v, err := convert(f.Type, raw)
+			if err != nil {
+				return Invalid("error converting input for field %q: %s", name, err)
+			}
+			r.values[name] = v
+		}
+	}
+	for _, p := range params {
+		v := p.Value
+		if fields[p.Name].Type == Lower {
+			v = strings.ToLower(v)
+		}
+		r.values[p.Name] = v
+	}
+	return nil
+}
+
+func quote(texts []string) json.RawMessage {
+	var raw []byte
+	if len(texts) == 1 {
+		raw, _ = json.Marshal(texts[0]) // a string always marshals
+	} else {
+		raw, _ = json.Marshal(texts)
+	}
+	return raw
+}
+
+// Has says whether the request brought the field.
+func (r *Request) Has(name string) bool { _, ok := r.values[name]; return ok }
+
+// Text returns a field of type Text or Lower, or one of the path; "" if absent.
+func (r *Request) Text(name string) string { return value[string](r, name) }
+
+// Bool returns a field of type Bool, false if absent.
+func (r *Request) Bool(name string) bool { return value[bool](r, name) }
+
+// Int returns a field of type Int, 0 if absent.
+func (r *Request) Int(name string) int { return value[int](r, name) }
+
+// Duration returns a field of type Duration, 0 if absent.
+func (r *Request) Duration(name string) time.Duration { return value[time.Duration](r, name) }
+
+// Texts returns a field of type Texts, nil if absent; never nil if present.
+func (r *Request) Texts(name string) []string { return value[[]string](r, name) }
+
+// Ints returns a field of type Ints, nil if absent.
+func (r *Request) Ints(name string) []int { return value[[]int](r, name) }
+
+// TextMap returns a field of type TextMap, nil if absent; never nil if present.
+func (r *Request) TextMap(name string) map[string]string { return value[map[string]string](r, name) }
+
+// Raw returns a field of type Object or Any, nil if absent.
+func (r *Request) Raw(name string) json.RawMessage { return value[json.RawMessage](r, name) }
+
+// Time returns a field of type Time, the zero time if absent.
+func (r *Request) Time(name string) time.Time { return value[time.Time](r, name) }
+
+func value[T any](r *Request, name string) T {
+	v, ok := r.values[name]
+	if !ok {
+		var zero T
+		return zero
+	}
+	t, ok := v.(T)
+	if !ok {
+		panic(fmt.Sprintf("logical: internal error: field %q is read as %T but declared otherwise", name, t))
+	}
+	return t
+}
+
+func convert(t FieldType, raw json.RawMessage) (any, error) {
+	switch t {
+	case Text:
+		return textOf(raw)
+	case Lower:
+		s, err := textOf(raw)
+		return strings.ToLower(s), err
+	case Bool:
+		s, err := textOf(raw)
+		if err != nil {
+			return nil, err
+		}
+		b, err := strconv.ParseBool(s)
+		if err != nil {
+			return nil, fmt.Errorf("expected a boolean")
+		}
+		return b, nil
+	case Int:
+		return intOf(raw)
+	case Duration:
+		s, err := textOf(raw)
+		if err != nil {
+			return nil, err
+		}
+		return ParseDuration(s)
+	case Texts:
+		return textsOf(raw)
+	case Ints:
+		texts, err := textsOf(raw)
+		if err != nil {
+			return nil, err
+		}
+		ints := make([]int, len(texts))
+		for i, s := range texts {
+			if ints[i], err = strconv.Atoi(s); err != nil {
+				return nil, fmt.Errorf("expected a list of integers")
+			}
+		}
+		return ints, nil
+	case TextMap:
+		return textMapOf(raw)
+	case Object:
+		if len(raw) == 0 || raw[0] != '{' {
+			return nil, fmt.Errorf("expected an object")
+		}
+		return raw, nil
+	case Any:
+		return raw, nil
+	case Time:
+		s, err := textOf(raw)
+		if err != nil {
+			return nil, err
+		}
+		if sec, err := strconv.ParseInt(s, 10, 64); err == nil {
+			return time.Unix(sec, 0).UTC(), nil
+		}
+		at, err := time.Parse(time.RFC3339Nano, s)
+		if err != nil {
+			return nil, fmt.Errorf("expected a time in RFC 3339 form")
+		}
+		return at.UTC(), nil
+	}
+	panic(fmt.Sprintf("logical: internal error: field type %d", t))
+}
+
+// scalar decodes one JSON value, numbers as json.Number.
+func scalar(raw json.RawMessage) (any, error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return nil, fmt.Errorf("malformed JSON")
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, fmt.Errorf("malformed JSON")
+	}
+	return v, nil
+}
+
+func textOf(raw json.RawMessage) (string, error) {
+	v, err := scalar(raw)
+	if err != nil {
+		return "", err
+	}
+	s, ok := plainText(v)
+	if !ok {
+		return "", fmt.Errorf("expected a single value, got a list or an object")
+	}
+	return s, nil
+}
+
+func plainText(v any) (string, bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case json.Number:
+		return v.String(), true
+	case bool:
+		return strconv.FormatBool(v), true
+	}
+	return "", false
+}
+
+func intOf(raw json.RawMessage) (int, error) {
+	s, err := textOf(raw)
+	if err != nil {
+		return 0, err
+	}
+	if s == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err == nil {
+		return n, nil
+	}
+	f, ferr := strconv.ParseFloat(s, 64) // 5.0 and 1e3 are integers too
+	if ferr != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+		return 0, fmt.Errorf("expected an integer")
+	}
+	return int(f), nil
+}
+
+func textsOf(raw json.RawMessage) ([]string, error) {
+	v, err := scalar(raw)
+	if err != nil {
+		return nil, err
+	}
+	texts := []string{}
+	add := func(s string) {
+		if s = strings.TrimSpace(s); s != "" {
+			texts = append(texts, s)
+		}
+	}
+	if list, ok := v.([]any); ok {
+		for _, item := range list {
+			s, ok := plainText(item)
+			if !ok {
+				return nil, fmt.Errorf("expected a list of texts")
+			}
+			add(s)
+		}
+		return texts, nil
+	}
+	s, ok := plainText(v)
+	if !ok {
+		return nil, fmt.Errorf("expected a list of texts")
+	}
+	for _, part := range strings.Split(s, ",") {
+		add(part)
+	}
+	return texts, nil
+}
+
+func textMapOf(raw json.RawMessage) (map[string]string, error) {
+	v, err := scalar(raw)
+	if err != nil {
+		return nil, err
+	}
+	if s, ok := v.(string); ok { // an object as text, or k=v pairs
+		if strings.HasPrefix(strings.TrimSpace(s), "{") {
+			return textMapOf(json.RawMessage(s))
+		}
+		if v = []any{}; s != "" {
+			var pairs []any
+			for _, p := range strings.Split(s, ",") {
+				pairs = append(pairs, p)
+			}
+			v = pairs
+		}
+	}
+	texts := map[string]string{}
+	switch v := v.(type) {
+	case map[string]any:
+		for k, item := range v {
+			if item == nil {
+				texts[k] = ""
+				continue
+			}
+			s, ok := plainText(item)
+			if !ok {
+				return nil, fmt.Errorf("expected an object of texts")
+			}
+			texts[k] = s
+		}
+	case []any:
+		for _, item := range v {
+			s, _ := item.(string)
+			k, val, ok := strings.Cut(s, "=")
+			if !ok {
+				return nil, fmt.Errorf("expected key=value")
+			}
+			texts[strings.TrimSpace(k)] = strings.TrimSpace(val)
+		}
+	default:
+		return nil, fmt.Errorf("expected an object of texts")
+	}
+	return texts, nil
+}
+
+// ParseDuration reads a duration as Vault's clients write it: a number of
+// seconds, or a Go duration that also knows days ("1d"). The empty text is zero;
+// negative ones are refused.
+func ParseDuration(s string) (time.Duration, error) {
+	const max = 1 << 33 // seconds, some 272 years: room to add without overflow
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return 0, nil
+	}
+	var d time.Duration
+	if sec, err := strconv.ParseFloat(s, 64); err == nil {
+		if math.IsNaN(sec) || sec > max {
+			return 0, fmt.Errorf("duration is out of range")
+		}
+		d = time.Duration(sec * float64(time.Second))
+		if sec == math.Trunc(sec) {
+			d = time.Duration(sec) * time.Second
+		}
+	} else if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.ParseFloat(days, 64)
+		if err != nil || n > max/86400 {
+			return 0, fmt.Errorf("expected a duration such as 90, \"90s\", \"1h30m\" or \"1d\"")
+		}
+		d = time.Duration(n * 24 * float64(time.Hour))
+	} else if d, err = time.ParseDuration(s); err != nil {
+		return 0, fmt.Errorf("expected a duration such as 90, \"90s\", \"1h30m\" or \"1d\"")
+	}
+	if d < 0 {
+		return 0, fmt.Errorf("a duration cannot be negative")
+	}
+	return d, nil
+}

@@ -1,0 +1,238 @@
+// Package logical is what the core and the engines promise each other: requests,
+// responses, routes, and the kinds of failure. It knows no HTTP, no token store
+// and no cryptography; an engine that imports only this package and storage can
+// be read and tested alone.
+//
+// Start reading at [Request], then [Route].
+package logical
+
+import (
+	"context"
+	"encoding/json"
+	"net/netip"
+	"time"
+
+	"github.com/cofferhq/coffer/internal/storage"
+)
+
+// Op is what a request wants done with a path.
+type Op uint8
+
+// The operations. A write is a Create where the route has an Exists function
+// that says no, else an Update: policies tell them apart, handlers rarely do.
+const (
+	Read Op = iota
+	List
+	Write // in routes and requests; the core decides between Create and Update
+	Patch
+	Delete
+	numOps
+
+	Create = numOps     // in Request.Op only
+	Update = numOps + 1 // in Request.Op only
+)
+
+// String returns the operation as audit records and policies write it.
+func (op Op) String() string {
+	switch op {
+	case Read:
+		return "read"
+	case List:
+		return "list"
+	case Write, Update:
+		return "update"
+	case Create:
+		return "create"
+	case Patch:
+		return "patch"
+	case Delete:
+		return "delete"
+	}
+	return "unknown"
+}
+
+// Request is one call of one operation on one path of a mount.
+type Request struct {
+	ID   string // UUID, in the audit and in the answer
+	Op   Op
+	Path string // below the mount, without a leading slash
+
+	// Mount says where the request arrived.
+	Mount MountPoint
+
+	// Body is the whole JSON object of the request; nil if there was none.
+	// Most handlers read the typed fields of their route instead.
+	Body json.RawMessage
+
+	// Caller is nil on routes that need no token.
+	Caller *Caller
+
+	RemoteAddr netip.Addr    // the client's, after trusted proxies; may be invalid
+	Now        time.Time     // when the request arrived, UTC: handlers ask no other clock
+	WrapTTL    time.Duration // the answer will be wrapped if above zero
+
+	// Part is the mount's rows, in the transaction of this request. The core
+	// commits it after the handler has returned without an error, together with
+	// the token, lease and events that the answer brings; if others were faster
+	// the handler runs again. It has no other effect on the store.
+	Part storage.Part
+
+	// Events are written to the outbox in the same commit. See Emit.
+	Events []Event
+
+	values map[string]any // field → typed value, see fields.go
+}
+
+// Caller is who makes a request.
+type Caller struct {
+	TokenID     string // the token's id in storage; never the token. Empty for batch tokens
+	Accessor    string // empty for batch tokens
+	EntityID    string // empty if the token has none, as root tokens have
+	DisplayName string
+	Policies    []string
+	Metadata    map[string]string
+	TokenType   TokenType
+	Root        bool
+}
+
+// MountPoint is what an engine may know of where it is mounted.
+type MountPoint struct {
+	ID              string // UUID, never changes
+	Namespace       string // id of the namespace
+	Path            string // with a trailing slash: "secret/", "auth/approle/"
+	Type            string
+	Accessor        string
+	Options         map[string]string // immutable
+	DefaultLeaseTTL time.Duration     // the mount's, else the system's; never zero
+	MaxLeaseTTL     time.Duration     // the mount's, else the system's; never zero
+}
+
+// Event is something that happened, for subscribers and later bookkeeping.
+type Event struct {
+	Type     string            // as Vault names it: "kv-v2/data-write"
+	Path     string            // below the mount, with the API's infix: "data/db"
+	Metadata map[string]string // more attributes, as Vault's documentation lists them
+
+	// Secret is the value that was written, if one was, as its JSON object. It is
+	// never stored in the outbox: it is there so that all that must see every
+	// secret (fingerprints) has one place to stand, which engines pass by already.
+	Secret json.RawMessage
+}
+
+// Emit adds an event to the request's commit.
+func (r *Request) Emit(e Event) { r.Events = append(r.Events, e) }
+
+// Response is an engine's answer. A nil Response is an answer without content
+// (204).
+type Response struct {
+	// Data becomes "data" in the answer, by encoding/json. Parts that are
+	// json.RawMessage go out as they are, so numbers survive unchanged.
+	Data any
+
+	// NotFound makes the status 404 although there is Data or there are Warnings:
+	// a deleted version of a secret is not found but has metadata.
+	NotFound bool
+
+	Warnings []string
+
+	// Auth is set by logins: the core makes a token of it.
+	Auth *Auth
+
+	// Lease makes the core record a lease on what Data gives away.
+	Lease *Lease
+
+	// TTL is shown as lease_duration without there being a lease, as KV v1 does.
+	TTL time.Duration
+
+	// Raw replaces the envelope: a PEM file, metrics.
+	Raw *Raw
+}
+
+// Raw is an answer that is not Vault's JSON envelope.
+type Raw struct {
+	Status      int
+	ContentType string
+	Body        []byte
+}
+
+// Lease is a promise to revoke something later.
+type Lease struct {
+	TTL       time.Duration // zero: the mount's default
+	MaxTTL    time.Duration // zero: the mount's
+	Renewable bool
+	// State is what the engine needs to renew or revoke, kept encrypted.
+	State json.RawMessage
+}
+
+// TokenType says how a token is kept.
+type TokenType string
+
+// The types of token.
+const (
+	TokenDefault TokenType = "default" // as the mount says, in the end a service token
+	TokenService TokenType = "service" // a row in the store
+	TokenBatch   TokenType = "batch"   // sealed into the token itself
+)
+
+// Auth is what a login earns. The engine fills the upper part; the core makes a
+// token and fills the lower.
+type Auth struct {
+	DisplayName     string
+	Policies        []string
+	Metadata        map[string]string // shown in the answer and in lookups
+	Alias           Alias
+	TTL             time.Duration // zero: the mount's default
+	MaxTTL          time.Duration // zero: the mount's
+	ExplicitMaxTTL  time.Duration // hard limit also for periodic tokens; zero: none
+	Period          time.Duration // above zero: renewable for ever
+	NumUses         int           // zero: any number
+	Renewable       bool
+	Type            TokenType
+	NoDefaultPolicy bool
+	BoundCIDRs      []netip.Prefix // where the token may be used from; empty: anywhere
+	// State is what the engine wants to see again when the token is renewed.
+	State json.RawMessage
+
+	Token    string // the token itself, set by the core
+	Accessor string
+	EntityID string
+	Orphan   bool
+}
+
+// Alias names who logged in, at the mount: a role id, a user name.
+type Alias struct {
+	Name     string
+	Metadata map[string]string
+}
+
+// Engine is one mounted instance, ready to serve.
+type Engine struct {
+	Endpoints *Endpoints
+
+	// RenewLogin is asked when a token that this auth method issued is renewed.
+	// It may change TTL, MaxTTL, Period and Policies of auth, or refuse. Nil: any
+	// token is renewed as it was issued.
+	RenewLogin func(ctx context.Context, r *Request, auth *Auth) error
+
+	// RenewLease and RevokeLease serve the leases that the engine's answers
+	// asked for. Nil: there is nothing outside to renew or revoke. A RevokeLease
+	// that fails is tried again later; it must succeed if there is nothing left
+	// to revoke.
+	RenewLease  func(ctx context.Context, r *Request, lease *Lease) (*Response, error)
+	RevokeLease func(ctx context.Context, r *Request, lease *Lease) error
+
+	// Close ends what runs in the background. Nil: nothing does.
+	Close func() error
+}
+
+// Kind is a type of engine that can be mounted.
+type Kind struct {
+	Type        string // "kv", "approle"
+	Auth        bool   // an auth method, mounted below auth/
+	Description string // one line
+	// New makes an instance. It must not touch the store: a new mount's rows
+	// begin to exist with its first request.
+	New func(m MountPoint) (*Engine, error)
+	// Check reports options that the kind does not take. Nil: any are taken.
+	Check func(options map[string]string) error
+}
