@@ -346,7 +346,7 @@ func ParseDuration(s string) (time.Duration, error) {
 	}
 	var d time.Duration
 	if sec, err := strconv.ParseFloat(s, 64); err == nil {
-		if math.IsNaN(sec) || sec > max {
+		if math.IsNaN(sec) || sec < 0 || sec > max {
 			return 0, fmt.Errorf("duration is out of range")
 		}
 		d = time.Duration(sec * float64(time.Second))
@@ -355,7 +355,7 @@ func ParseDuration(s string) (time.Duration, error) {
 		}
 	} else if days, ok := strings.CutSuffix(s, "d"); ok {
 		n, err := strconv.ParseFloat(days, 64)
-		if err != nil || n > max/86400 {
+		if err != nil || !(n >= 0 && n <= max/86400) {
 			return 0, fmt.Errorf("expected a duration such as 90, \"90s\", \"1h30m\" or \"1d\"")
 		}
 		d = time.Duration(n * 24 * float64(time.Hour))
