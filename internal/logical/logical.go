@@ -10,6 +10,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/cofferhq/coffer/internal/storage"
@@ -64,8 +66,13 @@ type Request struct {
 	// Most handlers read the typed fields of their route instead.
 	Body json.RawMessage
 
-	// Caller is nil on routes that need no token.
+	// Caller is who makes the request. On routes that need no token it may be
+	// nil, and is set only if there is a valid token.
 	Caller *Caller
+
+	// Token is the request's token as text, for the system's own engines only: on
+	// open routes it may be of any kind, or of none.
+	Token string
 
 	RemoteAddr netip.Addr    // the client's, after trusted proxies; may be invalid
 	Now        time.Time     // when the request arrived, UTC: handlers ask no other clock
@@ -144,8 +151,33 @@ type Response struct {
 	// TTL is shown as lease_duration without there being a lease, as KV v1 does.
 	TTL time.Duration
 
+	// LeaseID and Renewable tell, together with TTL, of a lease that exists
+	// already: it was renewed.
+	LeaseID   string
+	Renewable bool
+
 	// Raw replaces the envelope: a PEM file, metrics.
 	Raw *Raw
+
+	// TopLevel puts the fields of Data beside the envelope's as well, as many old
+	// system endpoints do. Data is a JSON object then.
+	TopLevel bool
+
+	// Wrapped is a whole answer that was wrapped earlier; the core gives it back
+	// as it was. All else is ignored.
+	Wrapped json.RawMessage
+
+	// Rewrap puts Wrapped away again instead of giving it back.
+	Rewrap *Rewrap
+
+	// After runs when the answer is on record. Nil: nothing does.
+	After func()
+}
+
+// Rewrap tells how an answer was wrapped the first time.
+type Rewrap struct {
+	Path string // of the request that was answered
+	TTL  time.Duration
 }
 
 // Raw is an answer that is not Vault's JSON envelope.
@@ -174,8 +206,7 @@ const (
 	TokenBatch   TokenType = "batch"   // sealed into the token itself
 )
 
-// Auth is what a login earns. The engine fills the upper part; the core makes a
-// token and fills the lower.
+// Auth is what a login earns. The core makes a token of it.
 type Auth struct {
 	DisplayName     string
 	Policies        []string
@@ -193,10 +224,39 @@ type Auth struct {
 	// State is what the engine wants to see again when the token is renewed.
 	State json.RawMessage
 
-	Token    string // the token itself, set by the core
-	Accessor string
-	EntityID string
-	Orphan   bool
+	// The rest is for the token engine, whose callers choose what logins can't.
+
+	// Existing is the id of a token that is to be told of, not made: it was
+	// renewed. Token then is its text, or empty if the caller must not learn it.
+	Existing   string
+	Token      string // the text; empty: the core makes one
+	Parent     string // id of the parent token; empty: none
+	EntityID   string // inherited from the parent; logins have an Alias instead
+	Role       string // the token role
+	PathSuffix string // added to the path by which the token can be revoked
+	Endless    bool   // the token never expires
+}
+
+// DefaultPolicy is the policy that every token gets unless told otherwise.
+const DefaultPolicy = "default"
+
+// TokenPolicies returns the policies the token is to have: in lower case, sorted,
+// each once, with the default one unless that is not wanted.
+func (a *Auth) TokenPolicies() []string {
+	names := make([]string, 0, len(a.Policies)+1)
+	for _, name := range a.Policies {
+		if name = strings.ToLower(strings.TrimSpace(name)); name != "" {
+			names = append(names, name)
+		}
+	}
+	if slices.Contains(names, "root") {
+		return []string{"root"}
+	}
+	if !a.NoDefaultPolicy {
+		names = append(names, DefaultPolicy)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // Alias names who logged in, at the mount: a role id, a user name.

@@ -1,9 +1,9 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"maps"
 	"math/rand/v2"
@@ -22,6 +22,8 @@ type Tx struct {
 	reads  map[string]Revision // key → revision that was read, zero: absent
 	writes map[string]Op
 	bytes  int // of writes
+
+	conflict bool // one key was expected at two revisions, which cannot both hold
 }
 
 // maxAttempts bounds how often Update tries again after a conflict. With the
@@ -30,8 +32,8 @@ const maxAttempts = 64
 
 // Update runs fn in a transaction and commits what it wrote. On a conflict fn
 // runs again on a new snapshot, so it must have no effect but through tx. It
-// returns the revision of the commit, or of the snapshot if nothing was
-// written, or the error of fn, which commits nothing.
+// returns the revision of the commit; of the snapshot if nothing was written;
+// zero if nothing was read either; or the error of fn, which commits nothing.
 func Update(ctx context.Context, s Store, fn func(tx *Tx) error) (Revision, error) {
 	for attempt := 0; ; attempt++ {
 		tx := &Tx{store: s}
@@ -74,14 +76,15 @@ func (tx *Tx) run(ctx context.Context, fn func(tx *Tx) error) (Revision, error) 
 		}
 		return tx.snap.Revision(), nil
 	}
+	if tx.conflict {
+		return 0, ErrConflict
+	}
 	conds := make([]Cond, 0, len(tx.reads))
 	for key, rev := range tx.reads {
 		conds = append(conds, Cond{Key: key, Revision: rev})
 	}
-	ops := slices.Collect(maps.Values(tx.writes))
-	if len(conds) > MaxOps || len(ops) > MaxOps {
-		return 0, fmt.Errorf("%w: %d conditions and %d operations", ErrTooLarge, len(conds), len(ops))
-	}
+	// In order of key, so that the same transaction always is the same commit.
+	ops := slices.SortedFunc(maps.Values(tx.writes), func(a, b Op) int { return strings.Compare(a.Key, b.Key) })
 	return tx.store.Apply(ctx, conds, ops)
 }
 
@@ -103,12 +106,13 @@ func (tx *Tx) snapshot(ctx context.Context) (Snapshot, error) {
 }
 
 // Room says how many more operations fit into the commit. Work on many entries
-// stops when little is left and goes on in another transaction.
+// stops when little is left and goes on in another transaction. Room is never
+// below zero, and zero once half of a commit's bytes are used.
 func (tx *Tx) Room() int {
 	if tx.bytes > MaxCommitBytes/2 {
 		return 0
 	}
-	return MaxOps - max(len(tx.writes), len(tx.reads))
+	return max(0, MaxOps-max(len(tx.writes), len(tx.reads)))
 }
 
 // Get returns the entry at key, or ErrNotFound. It sees what the transaction
@@ -118,7 +122,7 @@ func (tx *Tx) Get(ctx context.Context, key string) (Entry, error) {
 		if op.Gone {
 			return Entry{}, ErrNotFound
 		}
-		return Entry{Key: key, Value: op.Value}, nil
+		return Entry{Key: key, Value: bytes.Clone(op.Value)}, nil
 	}
 	snap, err := tx.snapshot(ctx)
 	if err != nil {
@@ -127,22 +131,27 @@ func (tx *Tx) Get(ctx context.Context, key string) (Entry, error) {
 	e, err := snap.Get(ctx, key)
 	switch {
 	case err == nil:
-		tx.Expect(key, e.Revision)
+		tx.read(key, e.Revision)
 	case errors.Is(err, ErrNotFound):
-		tx.Expect(key, 0)
+		tx.read(key, 0)
 	}
 	return e, err
 }
 
 // Expect makes it a condition of the commit that the entry at key still is of
-// rev; zero means that there is none.
-func (tx *Tx) Expect(key string, rev Revision) {
+// rev; zero means that there is none. The commit conflicts if the transaction
+// has read the entry at another revision. A transaction that writes nothing
+// commits nothing, and so checks nothing.
+func (tx *Tx) Expect(key string, rev Revision) { tx.read(key, rev) }
+
+func (tx *Tx) read(key string, rev Revision) {
 	if tx.reads == nil {
 		tx.reads = make(map[string]Revision)
 	}
-	if _, ok := tx.reads[key]; !ok {
-		tx.reads[key] = rev
+	if known, ok := tx.reads[key]; ok && known != rev {
+		tx.conflict = true
 	}
+	tx.reads[key] = rev
 }
 
 // Peek is Get without a condition: the commit happens also if the entry has
@@ -166,7 +175,7 @@ func (tx *Tx) Range(ctx context.Context, prefix, after string) iter.Seq2[Entry, 
 	return func(yield func(Entry, error) bool) {
 		for e, err := range tx.Scan(ctx, prefix, after) {
 			if err == nil {
-				tx.Expect(e.Key, e.Revision)
+				tx.read(e.Key, e.Revision)
 			}
 			if !yield(e, err) {
 				return
@@ -196,6 +205,9 @@ func (tx *Tx) Delete(key string) { tx.write(Delete(key)) }
 func (tx *Tx) write(op Op) {
 	if tx.writes == nil {
 		tx.writes = make(map[string]Op)
+	}
+	if old, ok := tx.writes[op.Key]; ok {
+		tx.bytes -= len(old.Key) + len(old.Value)
 	}
 	tx.writes[op.Key] = op
 	tx.bytes += len(op.Key) + len(op.Value)

@@ -1,0 +1,34 @@
+# Everything that CI does, anyone can do: make test, make lint.
+
+GO      ?= go
+VERSION ?= 0.1.0
+LDFLAGS := -s -w -X github.com/cofferhq/coffer/internal/version.Commit=$(shell git rev-parse --short HEAD 2>/dev/null)
+FUZZ    ?= 10s
+
+.PHONY: build demo test lint bench fuzz parts clean
+
+build: ## one static binary: bin/coffer
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/coffer ./cmd/coffer
+
+demo: ## the main job, end to end, in a temporary folder
+	$(GO) run ./cmd/coffer demo
+
+parts: ## install from Debian's packages what the tests need and is missing
+	./scripts/parts
+
+test: parts ## all tests: race detector, shuffled, real clients and programs
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 15m ./...
+	cd conformance && CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 15m ./...
+	cd examples/go && CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 5m ./...
+
+lint: ## gofmt, vet, staticcheck, govulncheck
+	./scripts/lint
+
+bench: ## benchmarks with their baselines
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## every fuzz target for FUZZ each
+	./scripts/fuzz $(FUZZ)
+
+clean:
+	rm -rf bin

@@ -1,0 +1,51 @@
+// Package builtin names the parts that are built into the program: here, and
+// only here, is chosen which.
+package builtin
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/cofferhq/coffer/internal/auth/approle"
+	"github.com/cofferhq/coffer/internal/config"
+	"github.com/cofferhq/coffer/internal/engine/cubbyhole"
+	"github.com/cofferhq/coffer/internal/engine/kv"
+	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/seal"
+	"github.com/cofferhq/coffer/internal/seal/keyfile"
+	"github.com/cofferhq/coffer/internal/storage"
+	"github.com/cofferhq/coffer/internal/storage/inmem"
+	"github.com/cofferhq/coffer/internal/storage/pebble"
+)
+
+// Kinds returns the engines and auth methods that can be mounted.
+func Kinds() []logical.Kind {
+	return []logical.Kind{kv.Kind, cubbyhole.Kind, approle.Kind}
+}
+
+// OpenStorage opens the store that the configuration asks for.
+func OpenStorage(c config.Storage, log *slog.Logger) (storage.Store, error) {
+	switch c.Kind {
+	case config.Inmem:
+		return inmem.New(), nil
+	case config.Pebble:
+		s, err := pebble.Open(c.Path, pebble.Options{Logger: log, CacheBytes: c.CacheBytes})
+		if err != nil {
+			return nil, fmt.Errorf("storage %s: %w", c.Path, err)
+		}
+		return s, nil
+	}
+	return nil, fmt.Errorf("storage of kind %q is not built in", c.Kind)
+}
+
+// OpenSeal opens what unseals the server by itself, or returns nil if people do.
+func OpenSeal(c config.Seal) (seal.Seal, error) {
+	if c.Kind == config.Shamir {
+		return nil, nil
+	}
+	s, err := keyfile.OpenOrCreate(c.Path)
+	if err != nil {
+		return nil, fmt.Errorf("unseal key %s: %w", c.Path, err)
+	}
+	return s, nil
+}

@@ -1,0 +1,24 @@
+package cli
+
+import "context"
+
+func printTokenCommand() Command {
+	return Command{
+		Name: "print token", Short: "Print the token that commands use",
+		Long: `
+The token is the one in COFFER_TOKEN, VAULT_TOKEN or of the last login.`,
+		New: func(*Flags) Run {
+			return func(_ context.Context, c *Call) error {
+				token := c.setting("TOKEN")
+				if token == "" {
+					var err error
+					if token, err = c.tokens().load(); err != nil {
+						return local(err)
+					}
+				}
+				c.Print(token)
+				return nil
+			}
+		},
+	}
+}

@@ -1,0 +1,113 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"time"
+)
+
+// topKeys are what a file may hold outside every block.
+var topKeys = keys[loading]{
+	"storage":              setStorage,
+	"backend":              setStorage,
+	"listener":             addListeners,
+	"seal":                 setSeal,
+	"audit":                addAudits,
+	"telemetry":            block(func(l *loading) *Telemetry { return &l.Telemetry }, telemetryKeys),
+	"ha_storage":           ignored[loading]("one server owns its storage"),
+	"service_registration": ignored[loading]("the server registers itself nowhere"),
+	"user_lockout":         ignored[loading]("lockout is tuned on each auth mount"),
+	"entropy":              ignored[loading]("random numbers come from the operating system"),
+
+	"api_addr":     as(address, func(l *loading) *string { return &l.APIAddr }),
+	"cluster_addr": as(address, func(l *loading) *string { return &l.ClusterAddr }),
+	"cluster_name": text(func(l *loading) *string { return &l.ClusterName }),
+
+	"default_lease_ttl": noted(duration(func(l *loading) *time.Duration { return &l.DefaultLeaseTTL })),
+	"max_lease_ttl":     noted(duration(func(l *loading) *time.Duration { return &l.MaxLeaseTTL })),
+	"default_max_request_duration": duration(func(l *loading) *time.Duration {
+		return &l.DefaultMaxRequestDuration
+	}),
+
+	"ui":                              flag(func(l *loading) *bool { return &l.UI }),
+	"pid_file":                        text(func(l *loading) *string { return &l.PIDFile }),
+	"disable_mlock":                   flag(func(l *loading) *bool { return &l.DisableMlock }),
+	"enable_response_header_hostname": flag(func(l *loading) *bool { return &l.ResponseHeaderHostname }),
+
+	"log_level":            choice(func(l *loading) *slog.Level { return &l.Log.Level }, logLevels),
+	"log_format":           choice(func(l *loading) *LogFormat { return &l.Log.Format }, logFormats),
+	"log_file":             text(func(l *loading) *string { return &l.Log.File }),
+	"log_rotate_bytes":     size(func(l *loading) *int64 { return &l.Log.RotateBytes }),
+	"log_rotate_duration":  duration(func(l *loading) *time.Duration { return &l.Log.RotateEvery }),
+	"log_rotate_max_files": count(func(l *loading) *int { return &l.Log.RotateMaxFiles }),
+
+	"disable_clustering":                  accepted[loading],
+	"disable_performance_standby":         accepted[loading],
+	"disable_sealwrap":                    accepted[loading],
+	"disable_printable_check":             accepted[loading],
+	"disable_indexing":                    accepted[loading],
+	"disable_cache":                       ignored[loading]("answers are never older than the storage, cache or not"),
+	"cache_size":                          ignored[loading]("the caches have a bounded size of their own"),
+	"plugin_directory":                    ignored[loading]("there are no plugins to run"),
+	"plugin_tmpdir":                       ignored[loading]("there are no plugins to run"),
+	"enable_response_header_raft_node_id": ignored[loading]("there is no raft node"),
+
+	"raw_storage_endpoint": refused[loading]("what the storage holds is never given away"),
+}
+
+var telemetryKeys = keys[Telemetry]{
+	"prometheus_retention_time": as(retention, func(t *Telemetry) *time.Duration {
+		return &t.PrometheusRetention
+	}),
+	"disable_hostname":       flag(func(t *Telemetry) *bool { return &t.DisableHostname }),
+	"enable_hostname_label":  ignored[Telemetry]("the scraper adds the label"),
+	"usage_gauge_period":     ignored[Telemetry]("gauges are computed when they are asked for"),
+	"statsd_address":         ignored[Telemetry]("metrics are scraped, not sent"),
+	"statsite_address":       ignored[Telemetry]("metrics are scraped, not sent"),
+	"dogstatsd_addr":         ignored[Telemetry]("metrics are scraped, not sent"),
+	"circonus_api_token":     ignored[Telemetry]("metrics are scraped, not sent"),
+	"stackdriver_project_id": ignored[Telemetry]("metrics are scraped, not sent"),
+}
+
+// logLevels are Vault's words for them.
+var logLevels = map[string]slog.Level{
+	"trace": LevelTrace, "debug": slog.LevelDebug, "info": slog.LevelInfo,
+	"warn": slog.LevelWarn, "error": slog.LevelError,
+}
+
+var logFormats = map[string]LogFormat{"standard": LogStandard, "json": LogJSON}
+
+// retention turns Vault's zero, which is "off", into ours.
+func retention(v value) (time.Duration, error) {
+	d, err := v.duration()
+	if err == nil && d == 0 {
+		return -1, nil
+	}
+	return d, err
+}
+
+// address reads the URL of a server, without a path.
+func address(v value) (string, error) {
+	s, err := v.plain()
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+		return "", errors.New(`expected a URL such as "https://coffer.example.com:8200"`)
+	}
+	if u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
+		return "", errors.New("expected a URL without a path")
+	}
+	return fmt.Sprintf("%s://%s", u.Scheme, u.Host), nil
+}
+
+// noted remembers where a key was set, for a check of the whole.
+func noted(set setter[loading]) setter[loading] {
+	return func(s scope, l *loading, e entry) error {
+		l.note(s, e.key, e.line)
+		return set(s, l, e)
+	}
+}

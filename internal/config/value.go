@@ -1,0 +1,220 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cofferhq/coffer/internal/logical"
+)
+
+// shape is what a value is made of.
+type shape uint8
+
+const (
+	null   shape = iota // as good as absent
+	scalar              // a text, a number or a boolean, all as text
+	list
+	object
+)
+
+// value is one value of a configuration file, in either syntax. The labels of a
+// stanza are objects around it: `a "b" { }` and `a { b { } }` are the same.
+type value struct {
+	shape   shape
+	line    int     // from 1
+	text    string  // of a scalar
+	items   []value // of a list
+	entries []entry // of an object, in the order of the text, keys may repeat
+}
+
+// entry is a key of an object and what it stands for.
+type entry struct {
+	key   string
+	line  int // from 1
+	value value
+}
+
+// objects returns v if it is an object, and the objects in it if it is a list of
+// nothing else.
+func (v value) objects() ([]value, error) {
+	all := v.items
+	if v.shape != list {
+		all = []value{v}
+	}
+	for _, o := range all {
+		if o.shape != object {
+			return nil, errors.New("expected a block in braces")
+		}
+	}
+	return all, nil
+}
+
+// plain returns the text of a scalar.
+func (v value) plain() (string, error) {
+	if v.shape != scalar {
+		return "", errors.New("expected a single value")
+	}
+	return v.text, nil
+}
+
+func (v value) bool() (bool, error) {
+	s, err := v.plain()
+	if err != nil {
+		return false, err
+	}
+	b, err := strconv.ParseBool(s)
+	if err != nil {
+		return false, errors.New("expected true or false")
+	}
+	return b, nil
+}
+
+// count returns a whole number that fits an int on every machine.
+func (v value) count() (int, error) {
+	s, err := v.plain()
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(s, 10, 32)
+	if err != nil {
+		return 0, errors.New("expected a whole number")
+	}
+	return int(n), nil
+}
+
+// duration reads what Vault takes for one; a bare number is in seconds.
+func (v value) duration() (time.Duration, error) {
+	s, err := v.plain()
+	if err != nil {
+		return 0, err
+	}
+	return logical.ParseDuration(s)
+}
+
+// units of bytes: decimal, and binary with an i, as Vault reads them.
+var units = []struct {
+	suffix string
+	bytes  int64
+}{
+	{"kib", 1 << 10}, {"mib", 1 << 20}, {"gib", 1 << 30}, {"tib", 1 << 40},
+	{"kb", 1e3}, {"mb", 1e6}, {"gb", 1e9}, {"tb", 1e12},
+	{"b", 1}, {"", 1}, // last: it is a suffix of the others
+}
+
+// bytes reads a size: a number of bytes, or a number with a unit ("64MiB").
+func (v value) bytes() (int64, error) {
+	s, err := v.plain()
+	if err != nil {
+		return 0, err
+	}
+	s = strings.ToLower(strings.TrimSpace(s))
+	for _, u := range units {
+		digits, ok := strings.CutSuffix(s, u.suffix)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64)
+		if err != nil || n > math.MaxInt64/u.bytes || n < math.MinInt64/u.bytes {
+			break
+		}
+		return n * u.bytes, nil
+	}
+	return 0, errors.New(`expected a size such as 1048576 or "64MiB"`)
+}
+
+// texts reads a list of texts, or one text with commas.
+func (v value) texts() ([]string, error) {
+	if v.shape == scalar {
+		v = value{shape: list, items: split(v.text)}
+	}
+	if v.shape != list {
+		return nil, errors.New("expected a list of texts")
+	}
+	texts := make([]string, 0, len(v.items))
+	for _, item := range v.items {
+		s, err := item.plain()
+		if err != nil {
+			return nil, errors.New("expected a list of texts")
+		}
+		texts = append(texts, s)
+	}
+	return texts, nil
+}
+
+func split(s string) []value {
+	var items []value
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			items = append(items, value{shape: scalar, text: part})
+		}
+	}
+	return items
+}
+
+// networks reads a list of networks ("10.0.0.0/8") and single addresses.
+func (v value) networks() ([]netip.Prefix, error) {
+	texts, err := v.texts()
+	if err != nil {
+		return nil, err
+	}
+	networks := make([]netip.Prefix, 0, len(texts))
+	for _, s := range texts {
+		p, err := network(s)
+		if err != nil {
+			return nil, fmt.Errorf("expected addresses or networks such as \"10.0.0.0/8\", got %q", s)
+		}
+		networks = append(networks, p)
+	}
+	return networks, nil
+}
+
+func network(s string) (netip.Prefix, error) {
+	if strings.Contains(s, "/") {
+		p, err := netip.ParsePrefix(s)
+		return p.Masked(), err
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	a = a.Unmap().WithZone("")
+	return a.Prefix(a.BitLen())
+}
+
+// mode reads the permissions of a file, in octal digits.
+func (v value) mode() (fs.FileMode, error) {
+	s, err := v.plain()
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(strings.TrimPrefix(s, "0o"), 8, 32)
+	if err != nil || n > 0o777 {
+		return 0, errors.New(`expected permissions in octal digits, such as "0660"`)
+	}
+	return fs.FileMode(n), nil
+}
+
+// textMap reads an object of scalars.
+func (v value) textMap() (map[string]string, error) {
+	objects, err := v.objects()
+	if err != nil {
+		return nil, err
+	}
+	texts := map[string]string{}
+	for _, o := range objects {
+		for _, e := range o.entries {
+			s, err := e.value.plain()
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", e.key, err)
+			}
+			texts[e.key] = s
+		}
+	}
+	return texts, nil
+}

@@ -1,0 +1,138 @@
+package core
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/storage"
+)
+
+// Call is a request as an edge hands it over: nobody has looked yet at who makes
+// it and whether its path exists.
+type Call struct {
+	ID        string // UUID
+	Op        logical.Op
+	Namespace string // as the client named it; empty: the root
+	Path      string // without "v1/" and without a leading slash
+	Token     string // text; may be empty
+	Body      json.RawMessage
+	Query     url.Values
+	Remote    netip.AddrPort // the client's, after trusted proxies
+	WrapTTL   time.Duration  // above zero: wrap the answer
+	Now       time.Time      // UTC
+}
+
+// Answer is what a call earned.
+type Answer struct {
+	RequestID string
+	MountType string // "kv", "system"…
+	NotFound  bool   // status 404 although there is content
+	Empty     bool   // nothing to say
+
+	Data     json.RawMessage // nil: null
+	TopLevel bool            // Data's fields stand beside the envelope's as well
+	Warnings []string
+	Auth     *Auth
+	Wrap     *Wrap
+
+	LeaseID       string
+	LeaseDuration time.Duration
+	Renewable     bool
+
+	Raw *logical.Raw // in place of all above
+
+	// Wrapped is the stored envelope of an answer that has been unwrapped; it
+	// replaces all but RequestID.
+	Wrapped json.RawMessage
+
+	Revision storage.Revision // what the answer is based on or has made
+
+	after func() // runs when the answer is on record; may be nil
+}
+
+// Auth is a token that was issued or renewed, as the answer tells it.
+type Auth struct {
+	ClientToken      string            `json:"client_token"`
+	Accessor         string            `json:"accessor"`
+	Policies         []string          `json:"policies"`
+	TokenPolicies    []string          `json:"token_policies"`
+	IdentityPolicies []string          `json:"identity_policies,omitempty"`
+	Metadata         map[string]string `json:"metadata"`
+	LeaseDuration    int64             `json:"lease_duration"` // seconds
+	Renewable        bool              `json:"renewable"`
+	EntityID         string            `json:"entity_id"`
+	TokenType        logical.TokenType `json:"token_type"`
+	Orphan           bool              `json:"orphan"`
+	MFARequirement   any               `json:"mfa_requirement"` // always null
+	NumUses          int               `json:"num_uses"`
+}
+
+// Wrap tells of an answer that was put away for one retrieval.
+type Wrap struct {
+	Token           string `json:"token"`
+	Accessor        string `json:"accessor"`
+	TTL             int64  `json:"ttl"` // seconds
+	CreationTime    string `json:"creation_time"`
+	CreationPath    string `json:"creation_path"`
+	WrappedAccessor string `json:"wrapped_accessor,omitempty"`
+}
+
+// envelope is Vault's answer. Every field is always there.
+type envelope struct {
+	RequestID     string          `json:"request_id"`
+	LeaseID       string          `json:"lease_id"`
+	Renewable     bool            `json:"renewable"`
+	LeaseDuration int64           `json:"lease_duration"`
+	Data          json.RawMessage `json:"data"`
+	WrapInfo      *Wrap           `json:"wrap_info"`
+	Warnings      []string        `json:"warnings"`
+	Auth          *Auth           `json:"auth"`
+	MountType     string          `json:"mount_type"`
+}
+
+// MarshalJSON returns Vault's envelope.
+func (a *Answer) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	err := a.WriteJSON(&buf)
+	return buf.Bytes(), err
+}
+
+// WriteJSON appends Vault's envelope to buf.
+func (a *Answer) WriteJSON(buf *bytes.Buffer) error {
+	if a.Wrapped != nil {
+		return a.writeUnwrapped(buf)
+	}
+	body, err := json.Marshal(envelope{
+		RequestID: a.RequestID, LeaseID: a.LeaseID, Renewable: a.Renewable,
+		LeaseDuration: int64(a.LeaseDuration / time.Second),
+		Data:          a.Data, WrapInfo: a.Wrap, Warnings: a.Warnings, Auth: a.Auth, MountType: a.MountType,
+	})
+	if err != nil {
+		return err
+	}
+	if a.TopLevel && len(a.Data) > len("{}") {
+		body = append(body[:len(body)-1], ',')
+		body = append(body, a.Data[1:]...)
+	}
+	buf.Write(body)
+	buf.WriteByte('\n')
+	return nil
+}
+
+// writeUnwrapped writes a stored envelope under this answer's request id.
+func (a *Answer) writeUnwrapped(buf *bytes.Buffer) error {
+	var e envelope
+	if err := json.Unmarshal(a.Wrapped, &e); err != nil {
+		return fmt.Errorf("wrapped answer: %w", err)
+	}
+	e.RequestID = a.RequestID
+	body, err := json.Marshal(e)
+	buf.Write(body)
+	buf.WriteByte('\n')
+	return err
+}

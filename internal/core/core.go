@@ -1,0 +1,203 @@
+// Package core is the rules of the house: who may do what, in which order, and
+// what is remembered. Every request goes through [Core.Handle]; read that first.
+package core
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cofferhq/coffer/internal/audit"
+	"github.com/cofferhq/coffer/internal/authz"
+	"github.com/cofferhq/coffer/internal/barrier"
+	"github.com/cofferhq/coffer/internal/custody"
+	"github.com/cofferhq/coffer/internal/due"
+	"github.com/cofferhq/coffer/internal/lease"
+	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/mount"
+	"github.com/cofferhq/coffer/internal/storage"
+	"github.com/cofferhq/coffer/internal/token"
+)
+
+// undoTimeout bounds the clean-up after a failure, which must not depend on a
+// client that has gone away.
+const undoTimeout = 10 * time.Second
+
+// Options is what a Core is made of. Every field is needed unless it says so.
+type Options struct {
+	Store   storage.Store // below the barrier
+	Barrier *barrier.Barrier
+	Keeper  *custody.Keeper
+	Kinds   []logical.Kind // what can be mounted
+	// System makes the engines below sys/ and auth/token/ for a core.
+	System func(c *Core) []logical.Kind
+	Log    *slog.Logger
+	Now    func() time.Time
+
+	DefaultLeaseTTL time.Duration // zero: 768 h
+	MaxLeaseTTL     time.Duration // zero: 768 h
+
+	// Audit is devices that the configuration declares; may be empty.
+	Audit []audit.Declared
+	// FirstMounts is what a new server gets beside the system's own; may be nil.
+	FirstMounts []*mount.Entry
+}
+
+// defaultTTL is Vault's default for both lease times.
+const defaultTTL = 768 * time.Hour
+
+// Core serves requests on a store. It is made sealed; it is safe for concurrent
+// use.
+type Core struct {
+	Options
+	kinds    map[string]logical.Kind // type → kind
+	barrier  *barrier.Barrier
+	tokens   *token.Store
+	leases   *lease.Store
+	policies *authz.Store
+	devices  *audit.Broker
+	log      *slog.Logger
+
+	live   atomic.Pointer[live]     // nil while sealed
+	follow atomic.Pointer[follower] // of the last unsealing
+
+	mu     sync.Mutex // guards the field below, and unsealing and sealing as a whole
+	runner *due.Runner
+}
+
+// live is what an unsealed core knows of its configuration at one moment. It is
+// immutable.
+type live struct {
+	table *mount.Table
+	seen  storage.Revision // every change up to here is in it
+}
+
+// New returns a sealed Core.
+func New(o Options) *Core {
+	if o.DefaultLeaseTTL == 0 {
+		o.DefaultLeaseTTL = defaultTTL
+	}
+	if o.MaxLeaseTTL == 0 {
+		o.MaxLeaseTTL = defaultTTL
+	}
+	c := &Core{
+		Options: o, barrier: o.Barrier, log: o.Log,
+		kinds:    make(map[string]logical.Kind),
+		tokens:   token.NewStore(o.Barrier, o.Barrier),
+		policies: authz.NewStore(o.Barrier, RootNamespace),
+		devices:  audit.NewBroker(),
+	}
+	c.leases = lease.NewStore(o.Barrier, c.freeLease)
+	c.tokens.OnRevoke(func(ctx context.Context, t *token.Token) error {
+		return c.leases.RevokeToken(ctx, t.Namespace, t.ID, c.Now())
+	})
+	c.tokens.OnRevoke(c.emptyCubbyhole)
+	for _, k := range append(o.Kinds, o.System(c)...) {
+		c.kinds[k.Type] = k
+	}
+	return c
+}
+
+// Tokens, Leases, Policies and Devices are for the system's engines.
+
+// Tokens returns the token store.
+func (c *Core) Tokens() *token.Store { return c.tokens }
+
+// Leases returns the lease store.
+func (c *Core) Leases() *lease.Store { return c.leases }
+
+// Policies returns the policy store.
+func (c *Core) Policies() *authz.Store { return c.policies }
+
+// Devices returns the audit devices.
+func (c *Core) Devices() *audit.Broker { return c.devices }
+
+// Limits returns the system's lease times.
+func (c *Core) Limits() mount.Limits {
+	return mount.Limits{DefaultLeaseTTL: c.DefaultLeaseTTL, MaxLeaseTTL: c.MaxLeaseTTL}
+}
+
+// start makes an unsealed barrier a serving core. c.mu is held.
+func (c *Core) startLocked(ctx context.Context) error {
+	if c.live.Load() != nil {
+		return nil
+	}
+	if err := c.syncConfigured(ctx); err != nil {
+		return err
+	}
+	follow, err := c.startFollower(ctx)
+	if err != nil {
+		return err
+	}
+	c.follow.Store(follow)
+	c.runner = due.Start(c.barrier, map[due.Kind]due.Handler{
+		token.Kind: func(ctx context.Context, i due.Item) error { return c.tokens.Expire(ctx, i, c.Now()) },
+		lease.Kind: func(ctx context.Context, i due.Item) error { return c.leases.Expire(ctx, i, c.Now()) },
+		leaving:    c.finishUnmount,
+		pruning:    c.prune,
+	}, c.log, c.Now)
+	c.log.Info("unsealed", "cluster", c.barrier.ClusterID())
+	return nil
+}
+
+// stopLocked ends everything that start began. c.mu is held.
+func (c *Core) stopLocked() {
+	l := c.live.Load()
+	if l == nil {
+		return
+	}
+	c.follow.Load().Close() // first, or it would bring live back
+	c.runner.Close()
+	c.live.Store(nil)
+	for _, m := range l.table.All() {
+		closeEngine(m, c.log)
+	}
+	c.devices.Close()
+}
+
+func closeEngine(m *mount.Mounted, log *slog.Logger) {
+	if m.Engine.Close == nil {
+		return
+	}
+	if err := m.Engine.Close(); err != nil {
+		log.Error("closing an engine", "mount", m.Path, "error", err)
+	}
+}
+
+// Close seals the core; the store is the caller's to close.
+func (c *Core) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopLocked()
+	c.barrier.Seal()
+	return nil
+}
+
+// freeLease revokes at its engine what a lease is about.
+func (c *Core) freeLease(ctx context.Context, l *lease.Lease) error {
+	m, err := c.mountByID(l.MountID)
+	if err != nil || m == nil || m.Engine.RevokeLease == nil {
+		return err
+	}
+	return c.withPart(ctx, m, func(r *logical.Request) error {
+		return m.Engine.RevokeLease(ctx, r, &logical.Lease{TTL: l.TTL, Renewable: l.Renewable, State: l.State})
+	})
+}
+
+// withPart runs fn with a request of nobody on the rows of a mount.
+func (c *Core) withPart(ctx context.Context, m *mount.Mounted, fn func(r *logical.Request) error) error {
+	_, err := storage.Update(ctx, c.barrier, func(tx *storage.Tx) error {
+		return fn(&logical.Request{Mount: m.Point, Now: c.Now(), Part: tx.Below(m.Data)})
+	})
+	return err
+}
+
+func (c *Core) mountByID(id string) (*mount.Mounted, error) {
+	l := c.live.Load()
+	if l == nil {
+		return nil, logical.ErrSealed
+	}
+	return l.table.ByID(id), nil
+}

@@ -1,0 +1,295 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/mount"
+	"github.com/cofferhq/coffer/internal/policy"
+	"github.com/cofferhq/coffer/internal/storage"
+	"github.com/cofferhq/coffer/internal/token"
+)
+
+// RootNamespace is the id of the only namespace there is.
+const RootNamespace = "root"
+
+// visit is one call on its way through Handle. Each step fills its part.
+type visit struct {
+	*Call
+	ns string
+
+	// route
+	live   *live
+	mount  *mount.Mounted
+	rest   string // path below the mount
+	action *logical.Action
+	params []logical.Param
+	found  bool // the engine has the path
+
+	// identify
+	token   *token.Token
+	lastUse bool // this call has used the token up
+	acl     *policy.ACL
+
+	// decide
+	request *logical.Request
+	verdict policy.Verdict
+}
+
+// Handle does one call: route, identify, decide, record, engine and settle,
+// record. No record, no work; no record, no answer.
+//
+// Every error is one of the kinds of package logical, or internal.
+func (c *Core) Handle(ctx context.Context, call *Call) (*Answer, error) {
+	v := &visit{Call: call}
+	if err := c.route(v); err != nil {
+		return nil, err
+	}
+	refusal := c.identify(ctx, v)
+	if refusal == nil {
+		refusal = c.decide(ctx, v)
+	}
+	if err := c.recordRequest(ctx, v, refusal); err != nil {
+		return nil, err
+	}
+	if refusal != nil {
+		return nil, c.recordRefusal(ctx, v, refusal)
+	}
+	if err := c.spend(ctx, v); err != nil {
+		return nil, c.recordRefusal(ctx, v, err)
+	}
+	answer, err := c.perform(ctx, v)
+	if err != nil {
+		return nil, c.recordRefusal(ctx, v, err)
+	}
+	if err := c.recordAnswer(ctx, v, answer); err != nil {
+		c.undo(v, answer)
+		return nil, err
+	}
+	if answer.after != nil {
+		answer.after()
+	}
+	return answer, nil
+}
+
+// route finds the mount and the endpoint. That there is none is told later, to
+// those who may know.
+func (c *Core) route(v *visit) error {
+	if v.live = c.live.Load(); v.live == nil {
+		return logical.ErrSealed
+	}
+	switch strings.Trim(v.Namespace, "/") {
+	case "", RootNamespace:
+		v.ns = RootNamespace
+	default:
+		return logical.Errorf(logical.ErrNotFound, "no such namespace: %q", v.Namespace)
+	}
+	if err := checkPath(v.Path); err != nil {
+		return err
+	}
+	v.mount, v.rest = v.live.table.Find(v.Path)
+	v.request = &logical.Request{
+		ID: v.ID, Op: v.Op, Path: v.rest, Body: v.Body,
+		RemoteAddr: v.Remote.Addr(), Now: v.Now, WrapTTL: v.WrapTTL,
+	}
+	if v.mount == nil {
+		return nil
+	}
+	v.request.Mount = v.mount.Point
+	if v.mount.Type == "system" || v.mount.Type == "token" {
+		v.request.Token = v.Token
+	}
+	endpoint, params := v.mount.Engine.Endpoints.Find(v.rest)
+	if v.found = endpoint != nil; v.found {
+		v.action, v.params = endpoint.Action(v.Op), params
+	}
+	return nil
+}
+
+// checkPath refuses what no client means and some proxy might read otherwise.
+func checkPath(path string) error {
+	for rest, more := path, true; more; {
+		var seg string
+		seg, rest, more = strings.Cut(rest, "/")
+		switch {
+		case seg == "." || seg == "..":
+			return logical.Invalid("path cannot contain parent references")
+		case seg == "" && more:
+			return logical.Invalid("path cannot contain empty segments")
+		}
+	}
+	return nil
+}
+
+// identify finds out who calls.
+func (c *Core) identify(ctx context.Context, v *visit) error {
+	open := v.action != nil && v.action.Open
+	if v.Token == "" {
+		if open {
+			return nil
+		}
+		return logical.Errorf(logical.ErrDenied, "permission denied").
+			WithHint("the request has no token: log in first")
+	}
+	t, err := c.tokens.Lookup(ctx, v.ns, v.Token, v.Now)
+	if err == nil && !t.UsableFrom(v.request.RemoteAddr) {
+		err = token.ErrUnknown
+	}
+	switch {
+	case errors.Is(err, token.ErrUnknown) && open:
+		return nil
+	case errors.Is(err, token.ErrUnknown):
+		return logical.ErrDenied
+	case err != nil:
+		return err
+	}
+	v.token = t
+	v.request.Caller = t.Caller()
+	v.acl, err = c.policies.ACL(ctx, t.Policies, t.EntityID)
+	return err
+}
+
+// decide says whether the caller may do what it asks for.
+func (c *Core) decide(ctx context.Context, v *visit) error {
+	if v.action != nil {
+		if err := v.request.Accept(v.action.Fields, v.params, v.query()); err != nil {
+			if v.action.Open {
+				return err
+			}
+			// A caller without any right learns nothing about the input.
+			if v.verdict = v.acl.Check(v.check()); !v.verdict.Allowed {
+				return logical.ErrDenied
+			}
+			return err
+		}
+		if v.action.Open {
+			return nil
+		}
+	}
+	if err := c.tellCreateFromUpdate(ctx, v); err != nil {
+		return err
+	}
+	if v.verdict = v.acl.Check(v.check()); !v.verdict.Allowed {
+		return logical.ErrDenied
+	}
+	switch {
+	case v.mount == nil:
+		return logical.Errorf(logical.ErrUnsupportedPath, "no handler for route %q. route entry not found.", v.Path)
+	case !v.found:
+		return logical.ErrUnsupportedPath
+	case v.action == nil:
+		return logical.ErrUnsupportedOp
+	case v.action.Max > 0 && len(v.Body) > v.action.Max:
+		return logical.Errorf(logical.ErrTooLarge, "the body is larger than the %d bytes this path takes", v.action.Max)
+	}
+	return nil
+}
+
+// query is what fields may also come from: writes have a body instead.
+func (v *visit) query() map[string][]string {
+	switch v.Op {
+	case logical.Read, logical.List, logical.Delete:
+		return v.Query
+	}
+	return nil
+}
+
+func (v *visit) check() policy.Query {
+	op := v.request.Op
+	if op == logical.Write {
+		op = logical.Update
+	}
+	return policy.Query{
+		Op: op, Path: v.Path, Body: v.Body, WrapTTL: v.WrapTTL,
+		Sudo: v.action != nil && v.action.Sudo,
+	}
+}
+
+func (c *Core) tellCreateFromUpdate(ctx context.Context, v *visit) error {
+	if v.Op != logical.Write || v.action == nil {
+		return nil
+	}
+	v.request.Op = logical.Update
+	if v.action.Exists == nil {
+		return nil
+	}
+	return storage.View(ctx, c.barrier, func(tx *storage.Tx) error {
+		v.request.Part = tx.Below(v.mount.Data)
+		exists, err := v.action.Exists(ctx, v.request)
+		if err == nil && !exists {
+			v.request.Op = logical.Create
+		}
+		return err
+	})
+}
+
+// spend takes one use off a token that has a limited number.
+func (c *Core) spend(ctx context.Context, v *visit) error {
+	if v.token == nil || v.token.NumUses == 0 || v.action.Open {
+		return nil
+	}
+	left, err := c.tokens.Use(ctx, v.token, v.Now)
+	if errors.Is(err, token.ErrUnknown) {
+		return logical.ErrDenied
+	}
+	if err != nil {
+		return err
+	}
+	v.token.NumUses, v.lastUse = left, left == 0
+	return nil
+}
+
+// perform runs the engine and settles what its answer brings, in one commit.
+func (c *Core) perform(ctx context.Context, v *visit) (*Answer, error) {
+	var answer *Answer
+	rev, err := storage.Update(ctx, c.barrier, func(tx *storage.Tx) error {
+		v.request.Part = tx.Below(v.mount.Data)
+		v.request.Events = nil
+		resp, err := v.action.Do(ctx, v.request)
+		if err != nil {
+			return err
+		}
+		// What was written is lost if the mount is gone by now: then don't.
+		tx.Expect(mount.TableKey(v.ns)+storage.Plain(v.mount.ID), v.mount.Revision)
+		answer, err = c.settle(ctx, tx, v, resp)
+		return err
+	})
+	if v.lastUse {
+		err = errors.Join(err, c.tokens.Revoke(ctx, v.ns, v.token.ID, v.Now))
+	}
+	if err != nil {
+		return nil, fromStorage(err)
+	}
+	answer.Revision = rev
+	return answer, nil
+}
+
+// fromStorage gives failures of the store a kind.
+func fromStorage(err error) error {
+	switch {
+	case errors.Is(err, storage.ErrConflict):
+		return &logical.Error{Kind: logical.ErrConflict, Text: "too many concurrent changes of the same data, try again", Err: err}
+	case errors.Is(err, storage.ErrTooLarge):
+		return &logical.Error{Kind: logical.ErrTooLarge, Text: "the data is too large to be stored at once", Err: err}
+	}
+	return err
+}
+
+// encode marshals an engine's data once, for the answer and for the audit.
+func encode(data any) (json.RawMessage, error) {
+	switch data := data.(type) {
+	case nil:
+		return nil, nil
+	case json.RawMessage:
+		return data, nil
+	}
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return nil, fmt.Errorf("encode the answer: %w", err)
+	}
+	return raw, nil
+}

@@ -1,0 +1,195 @@
+package core
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/cofferhq/coffer/internal/event"
+	"github.com/cofferhq/coffer/internal/identity"
+	"github.com/cofferhq/coffer/internal/lease"
+	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/storage"
+	"github.com/cofferhq/coffer/internal/token"
+)
+
+// settle turns an engine's response into an answer: it makes the token or the
+// lease that the response asks for, writes the events to the outbox, and puts
+// the answer away if it is to be wrapped. All of it is part of tx.
+func (c *Core) settle(ctx context.Context, tx *storage.Tx, v *visit, resp *logical.Response) (*Answer, error) {
+	a := &Answer{RequestID: v.ID, MountType: v.mount.Type}
+	for _, e := range v.request.Events {
+		if err := event.Append(tx, v.ns, v.mount.Point, v.ID, v.Now, e); err != nil {
+			return nil, err
+		}
+	}
+	if resp == nil {
+		a.Empty = true
+		return a, nil
+	}
+	var err error
+	switch {
+	case resp.Rewrap != nil:
+		a.Wrap, err = c.putAway(ctx, tx, v, resp.Wrapped, resp.Rewrap.Path, resp.Rewrap.TTL)
+		return a, err
+	case resp.Wrapped != nil:
+		a.Wrapped = resp.Wrapped
+		return a, nil
+	}
+	if a.Data, err = encode(resp.Data); err != nil {
+		return nil, err
+	}
+	a.NotFound, a.Warnings, a.Raw, a.TopLevel = resp.NotFound, resp.Warnings, resp.Raw, resp.TopLevel
+	a.LeaseID, a.LeaseDuration, a.Renewable, a.after = resp.LeaseID, resp.TTL, resp.Renewable, resp.After
+	a.Empty = a.Data == nil && len(a.Warnings) == 0 && a.Raw == nil && resp.Auth == nil && resp.LeaseID == ""
+	if resp.Auth != nil {
+		if a.Auth, err = c.issue(ctx, tx, v, resp.Auth, &a.Warnings); err != nil {
+			return nil, err
+		}
+	}
+	if resp.Lease != nil {
+		if err := c.grant(tx, v, resp.Lease, a); err != nil {
+			return nil, err
+		}
+	}
+	if v.WrapTTL > 0 && !a.Empty && a.Raw == nil && !a.NotFound {
+		return c.wrap(ctx, tx, v, a)
+	}
+	return a, nil
+}
+
+// issue makes the token that a login, or the token engine, asks for.
+func (c *Core) issue(ctx context.Context, tx *storage.Tx, v *visit, auth *logical.Auth, warnings *[]string) (*Auth, error) {
+	if auth.Existing != "" {
+		t, err := c.tokens.ByID(ctx, v.ns, auth.Existing, v.Now)
+		if err != nil {
+			return nil, err
+		}
+		return authOf(t, auth.Token), nil
+	}
+	t := &token.Token{
+		Namespace: v.ns, Parent: auth.Parent, Type: c.tokenType(v, auth), Path: v.Path, MountID: v.mount.ID,
+		Policies: auth.TokenPolicies(), Display: displayName(v, auth), Meta: auth.Metadata, Role: auth.Role,
+		Created: v.Now, TTL: auth.TTL, MaxTTL: auth.MaxTTL, ExplicitMax: auth.ExplicitMaxTTL, Period: auth.Period,
+		NumUses: auth.NumUses, Orphan: auth.Parent == "", Renewable: auth.Renewable,
+		BoundCIDRs: auth.BoundCIDRs, State: auth.State, EntityID: auth.EntityID,
+	}
+	if t.Batch() {
+		t.Renewable = false
+	}
+	if auth.PathSuffix != "" {
+		t.Path += "/" + auth.PathSuffix
+	}
+	if auth.Alias.Name != "" {
+		var err error
+		t.EntityID, err = identity.Login(ctx, tx, v.ns, v.mount.Accessor, auth.Alias.Name, auth.Alias.Metadata, v.Now)
+		if err != nil {
+			return nil, err
+		}
+	}
+	if t.Display == "" {
+		t.Display = "token"
+	}
+	if !auth.Endless {
+		limits := token.Limits{Default: v.mount.Point.DefaultLeaseTTL, Max: v.mount.Point.MaxLeaseTTL}
+		*warnings = append(*warnings, t.Grant(v.Now, limits)...)
+	}
+	for _, name := range c.policies.Missing(t.Policies) {
+		*warnings = append(*warnings, "Policy \""+name+"\" does not exist")
+	}
+	text, err := c.tokens.Create(ctx, tx, t, auth.Token)
+	if err != nil {
+		return nil, err
+	}
+	return authOf(t, text), nil
+}
+
+// tokenType decides what kind of token a login gets: the mount may insist.
+func (c *Core) tokenType(v *visit, auth *logical.Auth) logical.TokenType {
+	switch v.mount.Config.TokenType {
+	case logical.TokenService, logical.TokenBatch:
+		return v.mount.Config.TokenType
+	case "default-batch":
+		if auth.Type == logical.TokenDefault || auth.Type == "" {
+			return logical.TokenBatch
+		}
+	}
+	if auth.Type == logical.TokenBatch {
+		return logical.TokenBatch
+	}
+	return logical.TokenService
+}
+
+// displayName is the mount's name and the engine's, as Vault joins them.
+func displayName(v *visit, auth *logical.Auth) string {
+	if v.mount.Type == "token" {
+		return auth.DisplayName
+	}
+	source := strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(v.mount.Path, "auth/"), "/"), "/", "-")
+	if auth.DisplayName == "" || auth.DisplayName == source {
+		return source
+	}
+	return source + "-" + auth.DisplayName
+}
+
+// authOf is a token as answers tell it. text may be empty if the caller must not
+// learn it.
+func authOf(t *token.Token, text string) *Auth {
+	policies := slices.Clone(t.Policies)
+	a := &Auth{
+		ClientToken: text, Accessor: t.Accessor, Policies: policies, TokenPolicies: policies,
+		Metadata: t.Meta, LeaseDuration: int64(t.Left(t.Created).Seconds()), Renewable: t.Renewable,
+		EntityID: t.EntityID, TokenType: t.Type, Orphan: t.Orphan, NumUses: t.NumUses,
+	}
+	if !t.LastRenewal.IsZero() {
+		a.LeaseDuration = int64(t.Left(t.LastRenewal).Seconds())
+	}
+	return a
+}
+
+// grant records a lease on what the answer gives away.
+func (c *Core) grant(tx *storage.Tx, v *visit, l *logical.Lease, a *Answer) error {
+	ttl, limit := l.TTL, v.mount.Point.MaxLeaseTTL
+	if ttl == 0 {
+		ttl = v.mount.Point.DefaultLeaseTTL
+	}
+	if l.MaxTTL > 0 {
+		limit = min(limit, l.MaxTTL)
+	}
+	rec := lease.New(v.ns, v.Path, l, ttl, limit, v.Now)
+	rec.MountID = v.mount.ID
+	if v.token != nil {
+		rec.TokenID = v.token.ID
+		if v.token.Batch() && rec.Expires.After(v.token.Expires) {
+			rec.Expires = v.token.Expires // nobody can revoke it together with the token
+		}
+	}
+	a.LeaseID, a.LeaseDuration, a.Renewable = rec.ID, rec.TTL, rec.Renewable
+	return c.leases.Put(tx, rec, nil)
+}
+
+// undo takes back what an answer gave away that could not be recorded.
+func (c *Core) undo(v *visit, a *Answer) {
+	ctx, cancel := context.WithTimeout(context.Background(), undoTimeout)
+	defer cancel()
+	var err error
+	switch {
+	case a.Wrap != nil:
+		err = c.revokeText(ctx, v, a.Wrap.Token)
+	case a.Auth != nil:
+		err = c.revokeText(ctx, v, a.Auth.ClientToken)
+	case a.LeaseID != "":
+		err = c.leases.Revoke(ctx, v.ns, a.LeaseID, v.Now)
+	}
+	if err != nil {
+		c.log.Error("taking back what could not be recorded", "path", v.mount.Path, "error", err)
+	}
+}
+
+func (c *Core) revokeText(ctx context.Context, v *visit, text string) error {
+	t, err := c.tokens.Lookup(ctx, v.ns, text, v.Now)
+	if err != nil || t.Batch() {
+		return err
+	}
+	return c.tokens.Revoke(ctx, v.ns, t.ID, v.Now)
+}

@@ -1,0 +1,164 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/cofferhq/coffer/internal/core"
+	"github.com/cofferhq/coffer/internal/identity"
+	"github.com/cofferhq/coffer/internal/logical"
+)
+
+// call reads a request off the wire.
+func (h *Handler) call(r *http.Request, path string) (*core.Call, error) {
+	c := &core.Call{
+		ID: identity.NewUUID(), Path: path, Namespace: r.Header.Get("X-Vault-Namespace"),
+		Token: requestToken(r), Now: time.Now().UTC(),
+	}
+	var err error
+	if c.Remote, err = h.ClientAddr(r); err != nil {
+		return c, err
+	}
+	if r.URL.RawQuery != "" {
+		c.Query = r.URL.Query()
+	}
+	if err := setOp(c, r); err != nil {
+		return c, err
+	}
+	if err := checkText(c.Path); err != nil {
+		return c, err
+	}
+	if ttl := r.Header.Get("X-Vault-Wrap-TTL"); ttl != "" {
+		if c.WrapTTL, err = logical.ParseDuration(ttl); err != nil {
+			return c, logical.Invalid("error parsing X-Vault-Wrap-TTL: %s", err)
+		}
+	}
+	if c.Op == logical.Write || c.Op == logical.Patch {
+		c.Body, err = h.body(r)
+	}
+	return c, err
+}
+
+// requestToken is the token in either of the headers that clients use.
+func requestToken(r *http.Request) string {
+	if t := r.Header.Get("X-Vault-Token"); t != "" {
+		return t
+	}
+	if scheme, t, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(t)
+	}
+	return ""
+}
+
+// setOp reads the operation off the method. A list has a path that ends in a
+// slash, as Vault gives it one before policies see it.
+func setOp(c *core.Call, r *http.Request) error {
+	switch r.Method {
+	case http.MethodGet:
+		c.Op = logical.Read
+		if list := c.Query.Get("list"); list == "true" || list == "1" {
+			c.Op = logical.List
+		}
+	case "LIST":
+		c.Op = logical.List
+	case http.MethodPost, http.MethodPut:
+		c.Op = logical.Write
+	case http.MethodPatch:
+		c.Op = logical.Patch
+		kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		if err != nil || kind != "application/merge-patch+json" {
+			return logical.Errorf(logical.ErrMediaType, "PATCH requires Content-Type of application/merge-patch+json, provided %q",
+				printable(r.Header.Get("Content-Type")))
+		}
+	case http.MethodDelete:
+		c.Op = logical.Delete
+	default:
+		return logical.ErrUnsupportedOp
+	}
+	if c.Op == logical.List && !strings.HasSuffix(c.Path, "/") {
+		c.Path += "/"
+	}
+	return nil
+}
+
+// checkText refuses paths that could not be shown or kept.
+func checkText(path string) error {
+	switch {
+	case len(path) > maxPathBytes:
+		return logical.Invalid("path is longer than %d bytes", maxPathBytes)
+	case !utf8.ValidString(path):
+		return logical.Invalid("path is not valid UTF-8")
+	case strings.ContainsFunc(path, func(c rune) bool { return !unicode.IsPrint(c) }):
+		return logical.Invalid("path cannot contain non-printable characters")
+	}
+	return nil
+}
+
+// body reads a JSON object, or the fields of a form in its place. No body at all
+// is nil.
+func (h *Handler) body(r *http.Request) (json.RawMessage, error) {
+	raw, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, h.MaxBodyBytes))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return nil, logical.Errorf(logical.ErrTooLarge, "http: request body too large: the limit is %d bytes", h.MaxBodyBytes)
+	}
+	if err != nil {
+		return nil, logical.Invalid("failed to read the request body")
+	}
+	raw = bytes.TrimSpace(raw)
+	switch {
+	case len(raw) == 0 || string(raw) == "null":
+		return nil, nil
+	case raw[0] != '{' && isForm(r):
+		return formObject(raw)
+	case !json.Valid(raw):
+		return nil, logical.Invalid("failed to parse JSON input: the body is not valid JSON")
+	case raw[0] != '{':
+		return nil, logical.Invalid("failed to parse JSON input: the body must be a JSON object")
+	case !utf8.Valid(raw):
+		return nil, logical.Invalid("failed to parse JSON input: the body is not valid UTF-8")
+	}
+	return raw, nil
+}
+
+func isForm(r *http.Request) bool {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && kind == "application/x-www-form-urlencoded"
+}
+
+func formObject(raw []byte) (json.RawMessage, error) {
+	values, err := url.ParseQuery(string(raw))
+	if err != nil {
+		return nil, logical.Invalid("failed to parse form input")
+	}
+	object := make(map[string]any, len(values))
+	for name, list := range values {
+		if object[name] = list; len(list) == 1 {
+			object[name] = list[0]
+		}
+	}
+	return json.Marshal(object)
+}
+
+// printable is s without what could disturb a terminal or a log.
+func printable(s string) string {
+	const enough = 200
+	if len(s) > enough {
+		s = s[:enough] + "…"
+	}
+	return strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) {
+			return c
+		}
+		return '\uFFFD'
+	}, s)
+}

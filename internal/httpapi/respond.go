@@ -1,0 +1,171 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/cofferhq/coffer/internal/core"
+	"github.com/cofferhq/coffer/internal/logical"
+)
+
+// statuses maps kinds of failure to HTTP status; the first match wins.
+var statuses = []struct {
+	kind error
+	code int
+}{
+	{logical.ErrInvalid, http.StatusBadRequest},
+	{logical.ErrDenied, http.StatusForbidden},
+	{logical.ErrNotFound, http.StatusNotFound},
+	{logical.ErrUnsupportedPath, http.StatusNotFound},
+	{logical.ErrUnsupportedOp, http.StatusMethodNotAllowed},
+	{logical.ErrPrecondition, http.StatusPreconditionFailed},
+	{logical.ErrTooLarge, http.StatusRequestEntityTooLarge},
+	{logical.ErrMediaType, http.StatusUnsupportedMediaType},
+	{logical.ErrQuota, http.StatusTooManyRequests},
+	{logical.ErrUpstream, http.StatusBadGateway},
+	{logical.ErrSealed, http.StatusServiceUnavailable},
+	{logical.ErrStandby, http.StatusServiceUnavailable},
+	{logical.ErrConflict, http.StatusInternalServerError},
+	{context.DeadlineExceeded, http.StatusGatewayTimeout},
+	{context.Canceled, http.StatusServiceUnavailable},
+}
+
+// serve does a request of the core's.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, path string) {
+	start := time.Now()
+	call, err := h.call(r, path)
+	if err != nil {
+		h.fail(w, r, call.ID, err)
+		h.observe(call, "", status(err), start)
+		return
+	}
+	if call.Op == logical.Read && call.Query.Has("help") {
+		h.help(w, r, call)
+		return
+	}
+	a, err := h.Core.Handle(r.Context(), call)
+	if err != nil {
+		h.fail(w, r, call.ID, err)
+		h.observe(call, "", status(err), start)
+		return
+	}
+	code := h.answer(w, a)
+	h.observe(call, a.MountType, code, start)
+}
+
+func (h *Handler) observe(c *core.Call, mountType string, code int, start time.Time) {
+	if h.Observe != nil {
+		h.Observe(c.Op.String(), mountType, code, time.Since(start))
+	}
+}
+
+// help tells what can be done with a path, from the engines' tables.
+func (h *Handler) help(w http.ResponseWriter, r *http.Request, call *core.Call) {
+	text, err := h.Core.Help(r.Context(), call)
+	if err != nil {
+		h.fail(w, r, call.ID, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"help": text, "see_also": nil})
+}
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// answer writes a and returns its status.
+func (h *Handler) answer(w http.ResponseWriter, a *core.Answer) int {
+	if a.Revision > 0 {
+		w.Header()["X-Vault-Index"] = []string{strconv.FormatUint(uint64(a.Revision), 10)}
+	}
+	switch {
+	case a.Raw != nil:
+		w.Header().Set("Content-Type", a.Raw.ContentType)
+		w.WriteHeader(a.Raw.Status)
+		w.Write(a.Raw.Body)
+		return a.Raw.Status
+	case a.Empty:
+		delete(w.Header(), "Content-Type")
+		w.WriteHeader(http.StatusNoContent)
+		return http.StatusNoContent
+	}
+	code := http.StatusOK
+	if a.NotFound {
+		code = http.StatusNotFound
+	}
+	buf := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(buf)
+	buf.Reset()
+	if err := a.WriteJSON(buf); err != nil {
+		h.Log.Error("encoding an answer", "request", a.RequestID, "error", err)
+		writeErrors(w, http.StatusInternalServerError, "", "internal error")
+		return http.StatusInternalServerError
+	}
+	w.Header()["Content-Length"] = []string{strconv.Itoa(buf.Len())}
+	w.WriteHeader(code)
+	w.Write(buf.Bytes())
+	return code
+}
+
+func status(err error) int {
+	for _, s := range statuses {
+		if errors.Is(err, s.kind) {
+			return s.code
+		}
+	}
+	return http.StatusInternalServerError
+}
+
+// fail answers with an error: the caller sees a text that someone wrote for
+// them, or the kind, or that it is internal; the log sees all.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, requestID string, err error) {
+	code := status(err)
+	var e *logical.Error
+	isText := errors.As(err, &e)
+	switch {
+	case isText:
+		writeErrors(w, code, e.Hint, e.Error())
+	case errors.Is(err, logical.ErrNotFound):
+		writeErrors(w, code, "")
+	case errors.Is(err, logical.ErrSealed):
+		writeErrors(w, code, "unseal the server first: coffer operator unseal", "Vault is sealed")
+	case code == http.StatusInternalServerError:
+		h.Log.Error("request failed", "request", requestID, "method", r.Method, "error", err)
+		writeErrors(w, code, "", "internal error: the server's log has more under request "+requestID)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		writeErrors(w, code, "", "the request was not finished in time")
+	default:
+		writeErrors(w, code, "", kindText(err))
+	}
+}
+
+func kindText(err error) string {
+	for _, s := range statuses {
+		if errors.Is(err, s.kind) {
+			return s.kind.Error()
+		}
+	}
+	return "internal error"
+}
+
+// writeErrors answers in the form that every client reads. hint, for people, may
+// be empty.
+func writeErrors(w http.ResponseWriter, code int, hint string, texts ...string) {
+	body := struct {
+		Errors []string `json:"errors"`
+		Hint   string   `json:"hint,omitempty"`
+	}{Errors: texts, Hint: hint}
+	if texts == nil {
+		body.Errors = []string{}
+	}
+	raw, err := json.Marshal(body)
+	if err != nil {
+		raw = []byte(`{"errors":["internal error"]}`)
+	}
+	w.WriteHeader(code)
+	w.Write(append(raw, '\n'))
+}

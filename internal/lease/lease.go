@@ -1,0 +1,324 @@
+// Package lease keeps the promises to revoke what engines gave away: a lease is
+// a record with an end, an item of the due queue at that end, and a place below
+// the token that asked for it, so that it goes when the token goes.
+package lease
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cofferhq/coffer/internal/due"
+	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/storage"
+)
+
+// ErrUnknown says that there is no such lease.
+var ErrUnknown = errors.New("lease: no such lease")
+
+// Kind is the due queue's kind for the end of leases.
+const Kind due.Kind = "lease"
+
+const formatVersion = 1
+
+// Lease is what coffer knows of a lease. It is the stored record, too.
+type Lease struct {
+	Version     int             `json:"v"`
+	ID          string          `json:"-"` // path of the request, a slash, and Ref
+	Namespace   string          `json:"-"`
+	Ref         string          `json:"ref"` // random; names the lease where its path must not be seen
+	MountID     string          `json:"mnt"`
+	TokenID     string          `json:"tok,omitempty"` // empty: of a batch token
+	Issued      time.Time       `json:"at"`
+	Expires     time.Time       `json:"exp"`
+	LastRenewal time.Time       `json:"ren,omitzero"`
+	TTL         time.Duration   `json:"ttl"`
+	MaxTTL      time.Duration   `json:"max"`
+	Renewable   bool            `json:"rnw,omitempty"`
+	State       json.RawMessage `json:"st,omitempty"` // the engine's
+
+	// Failures counts attempts to revoke, LastError is the kind of the last one.
+	Failures  int    `json:"fail,omitempty"`
+	LastError string `json:"err,omitempty"`
+}
+
+// New returns a lease of what a request on path gave away at now. limit is how
+// long it may live in all.
+func New(ns, path string, l *logical.Lease, ttl, limit time.Duration, now time.Time) *Lease {
+	ref := rand.Text()
+	return &Lease{
+		ID: path + "/" + ref, Namespace: ns, Ref: ref,
+		Issued: now, Expires: now.Add(min(ttl, limit)), TTL: min(ttl, limit), MaxTTL: limit,
+		Renewable: l.Renewable, State: l.State,
+	}
+}
+
+// Left is the time that the lease has left at now, in whole seconds.
+func (l *Lease) Left(now time.Time) time.Duration {
+	return max(l.Expires.Sub(now), 0).Truncate(time.Second)
+}
+
+// Extend moves the end of the lease at now by increment (zero: the lifetime it
+// was given), within its limit.
+func (l *Lease) Extend(now time.Time, increment time.Duration) error {
+	if !l.Renewable {
+		return logical.Invalid("lease is not renewable")
+	}
+	if increment == 0 {
+		increment = l.TTL
+	}
+	end := now.Add(increment)
+	if limit := l.Issued.Add(l.MaxTTL); end.After(limit) {
+		end = limit
+	}
+	if end.Before(now) {
+		return logical.Invalid("past the max TTL, cannot renew")
+	}
+	l.Expires, l.LastRenewal = end, now
+	return nil
+}
+
+func (l *Lease) end() due.Item {
+	return due.Item{At: l.Expires, Kind: Kind, Namespace: l.Namespace, Ref: l.Ref}
+}
+
+// Store keeps the leases of all namespaces. It is safe for concurrent use.
+type Store struct {
+	store storage.Store
+	// free revokes what the lease is about at its engine. It must bear being
+	// called again.
+	free func(ctx context.Context, l *Lease) error
+}
+
+// NewStore returns a Store on the barrier. free revokes, at its engine, what a
+// lease is about; it succeeds if there is nothing left to revoke.
+func NewStore(s storage.Store, free func(ctx context.Context, l *Lease) error) *Store {
+	return &Store{store: s, free: free}
+}
+
+func recordKey(ns, id string) string {
+	return storage.Plain("lease") + storage.Plain(ns) + storage.Path(id)
+}
+
+func refKey(ns, ref string) string {
+	return storage.Plain("leaseref") + storage.Plain(ns) + storage.Plain(ref)
+}
+
+func ofToken(ns, tokenID string) string {
+	return storage.Plain("tokenlease") + storage.Plain(ns) + storage.Plain(tokenID)
+}
+
+// Put stores a new or changed lease in tx. previous is the record it replaces,
+// or nil.
+func (s *Store) Put(tx *storage.Tx, l, previous *Lease) error {
+	l.Version = formatVersion
+	value, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	if previous != nil {
+		due.Cancel(tx, previous.end())
+	}
+	tx.Put(recordKey(l.Namespace, l.ID), value)
+	tx.Put(refKey(l.Namespace, l.Ref), []byte(l.ID))
+	if l.TokenID != "" {
+		tx.Put(ofToken(l.Namespace, l.TokenID)+storage.Plain(l.Ref), []byte(l.ID))
+	}
+	return due.Schedule(tx, l.end())
+}
+
+// Get reads a lease in tx, or returns ErrUnknown.
+func (s *Store) Get(ctx context.Context, tx *storage.Tx, ns, id string) (*Lease, error) {
+	e, err := tx.Get(ctx, recordKey(ns, id))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, ErrUnknown
+	}
+	if err != nil {
+		return nil, err
+	}
+	l := &Lease{ID: id, Namespace: ns}
+	if err := json.Unmarshal(e.Value, l); err != nil {
+		return nil, fmt.Errorf("lease record: %w", err)
+	}
+	if l.Version != formatVersion {
+		return nil, fmt.Errorf("lease record: version %d is newer than this coffer", l.Version)
+	}
+	return l, nil
+}
+
+// Lookup returns the lease with that id, or ErrUnknown.
+func (s *Store) Lookup(ctx context.Context, ns, id string) (l *Lease, err error) {
+	err = storage.View(ctx, s.store, func(tx *storage.Tx) error {
+		l, err = s.Get(ctx, tx, ns, id)
+		return err
+	})
+	return l, err
+}
+
+// Children returns the next elements of lease ids below a path, as
+// storage.Part.Children does.
+func (s *Store) Children(ctx context.Context, ns, path string) (names []string, err error) {
+	err = storage.View(ctx, s.store, func(tx *storage.Tx) error {
+		names, err = tx.Below("").Children(ctx, recordKey(ns, path))
+		return err
+	})
+	return names, err
+}
+
+// Revoke frees what the lease is about and removes it. An unknown lease is no
+// error. If the engine fails, the lease stays, is due at once, and the error is
+// returned.
+func (s *Store) Revoke(ctx context.Context, ns, id string, now time.Time) error {
+	l, err := s.Lookup(ctx, ns, id)
+	if errors.Is(err, ErrUnknown) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.free(ctx, l); err != nil {
+		if _, qerr := storage.Update(ctx, s.store, func(tx *storage.Tx) error {
+			return s.fail(ctx, tx, ns, id, now)
+		}); qerr != nil {
+			return qerr
+		}
+		return err
+	}
+	return s.remove(ctx, ns, id)
+}
+
+// Forget removes the lease without freeing what it is about.
+func (s *Store) Forget(ctx context.Context, ns, id string) error { return s.remove(ctx, ns, id) }
+
+// Expire handles an item of the due queue.
+func (s *Store) Expire(ctx context.Context, item due.Item, now time.Time) error {
+	var id string
+	err := storage.View(ctx, s.store, func(tx *storage.Tx) error {
+		e, err := tx.Get(ctx, refKey(item.Namespace, item.Ref))
+		id = string(e.Value)
+		return err
+	})
+	if err == nil {
+		err = s.freeAndRemove(ctx, item, id, now)
+	}
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	_, err = storage.Update(ctx, s.store, func(tx *storage.Tx) error {
+		due.Cancel(tx, item)
+		return nil
+	})
+	return err
+}
+
+func (s *Store) freeAndRemove(ctx context.Context, item due.Item, id string, now time.Time) error {
+	l, err := s.Lookup(ctx, item.Namespace, id)
+	if errors.Is(err, ErrUnknown) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if l.Expires.After(now) { // renewed meanwhile
+		return nil
+	}
+	if err := s.free(ctx, l); err != nil {
+		return err
+	}
+	return s.remove(ctx, item.Namespace, id)
+}
+
+func (s *Store) fail(ctx context.Context, tx *storage.Tx, ns, id string, now time.Time) error {
+	l, err := s.Get(ctx, tx, ns, id)
+	if errors.Is(err, ErrUnknown) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	previous := *l
+	l.Failures++
+	l.Renewable = false
+	l.Expires = now
+	return s.Put(tx, l, &previous)
+}
+
+func (s *Store) remove(ctx context.Context, ns, id string) error {
+	_, err := storage.Update(ctx, s.store, func(tx *storage.Tx) error {
+		l, err := s.Get(ctx, tx, ns, id)
+		if errors.Is(err, ErrUnknown) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		tx.Delete(recordKey(ns, id))
+		tx.Delete(refKey(ns, l.Ref))
+		if l.TokenID != "" {
+			tx.Delete(ofToken(ns, l.TokenID) + storage.Plain(l.Ref))
+		}
+		due.Cancel(tx, l.end())
+		return nil
+	})
+	return err
+}
+
+// RevokeToken revokes the leases of a token. What an engine can't free now stays
+// due, and is no reason to keep the token: only an error of the store is
+// returned.
+func (s *Store) RevokeToken(ctx context.Context, ns, tokenID string, now time.Time) error {
+	ids, err := s.collect(ctx, ofToken(ns, tokenID), func(e storage.Entry) (string, error) {
+		return string(e.Value), nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := s.Revoke(ctx, ns, id, now); err != nil && ctx.Err() != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Below returns the ids of all leases whose id begins with the path prefix, at
+// the end of an element.
+func (s *Store) Below(ctx context.Context, ns, prefix string) ([]string, error) {
+	if prefix != "" && !strings.HasSuffix(prefix, "/") {
+		prefix += "/"
+	}
+	table := recordKey(ns, "")
+	return s.collect(ctx, recordKey(ns, prefix), func(e storage.Entry) (string, error) {
+		var id strings.Builder
+		for rest := e.Key[len(table):]; rest != ""; {
+			seg, more, err := storage.Cut(rest)
+			if err != nil {
+				return "", err
+			}
+			id.WriteString(seg.Text())
+			rest = more
+		}
+		return id.String(), nil
+	})
+}
+
+func (s *Store) collect(ctx context.Context, prefix string, idOf func(storage.Entry) (string, error)) (ids []string, err error) {
+	err = storage.View(ctx, s.store, func(tx *storage.Tx) error {
+		for e, err := range tx.Scan(ctx, prefix, "") {
+			if err != nil {
+				return err
+			}
+			id, err := idOf(e)
+			if err != nil {
+				return err
+			}
+			ids = append(ids, id)
+		}
+		return nil
+	})
+	return ids, err
+}

@@ -1,0 +1,106 @@
+// Package sys is the server's own engines: system, below sys/, and token, below
+// auth/token/. Both are tables of routes like any other engine's; what they do,
+// they do through the stores and the [House] they are given.
+package sys
+
+import (
+	"context"
+	"slices"
+
+	"github.com/cofferhq/coffer/internal/audit"
+	"github.com/cofferhq/coffer/internal/authz"
+	"github.com/cofferhq/coffer/internal/barrier"
+	"github.com/cofferhq/coffer/internal/lease"
+	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/mount"
+	"github.com/cofferhq/coffer/internal/policy"
+	"github.com/cofferhq/coffer/internal/storage"
+	"github.com/cofferhq/coffer/internal/token"
+
+	"encoding/json"
+	"time"
+)
+
+// rootNS is the id of the only namespace there is.
+const rootNS = "root"
+
+// House is what the engines need of the core.
+type House interface {
+	// Mounts returns the mounts that answer.
+	Mounts() *mount.Table
+	Mount(ctx context.Context, e *mount.Entry) error
+	Unmount(ctx context.Context, path string) error
+	Tune(ctx context.Context, id string, change func(e *mount.Entry) error) error
+	Move(ctx context.Context, from, to string) error
+
+	// EnableDevice and DisableDevice change the audit devices.
+	EnableDevice(ctx context.Context, d audit.Declared) error
+	DisableDevice(ctx context.Context, path string) error
+	DeclaredDevices(ctx context.Context) ([]audit.Declared, error)
+
+	Wrapping(ctx context.Context, ns, text string, now time.Time) (*token.Token, error)
+	Unwrap(ctx context.Context, ns, text string, now time.Time) (json.RawMessage, error)
+
+	RenewLease(ctx context.Context, id string, increment time.Duration) (*lease.Lease, error)
+	RenewToken(ctx context.Context, id string, increment time.Duration) (warnings []string, err error)
+	RevokeTokensOf(ctx context.Context, match func(t *token.Token) bool) error
+
+	// Await returns when the configuration of rev is in force.
+	Await(ctx context.Context, rev storage.Revision) error
+	Seal(ctx context.Context) error
+}
+
+// Deps is what the engines work with. Every field is needed.
+type Deps struct {
+	House    House
+	Store    storage.Store // above the barrier
+	Tokens   *token.Store
+	Leases   *lease.Store
+	Policies *authz.Store
+	Devices  *audit.Broker
+	Barrier  *barrier.Barrier
+	Limits   mount.Limits
+	Host     func() (any, error)                                              // for sys/host-info
+	Metrics  func(format string) (contentType string, body []byte, err error) // for sys/metrics
+}
+
+// Kinds returns the system's engines.
+func Kinds(d Deps) []logical.Kind {
+	return []logical.Kind{
+		{
+			Type: "system", Description: "the server itself",
+			New: func(logical.MountPoint) (*logical.Engine, error) {
+				return &logical.Engine{Endpoints: logical.Bind(&system{Deps: d}, systemRoutes)}, nil
+			},
+		},
+		{
+			Type: "token", Auth: true, Description: "tokens that others create, look up, renew and revoke",
+			New: func(m logical.MountPoint) (*logical.Engine, error) {
+				return &logical.Engine{Endpoints: logical.Bind(&tokens{Deps: d, mount: m}, tokenRoutes)}, nil
+			},
+		},
+	}
+}
+
+// system answers below sys/.
+type system struct {
+	Deps
+	moves moveLog
+}
+
+var systemRoutes = slices.Concat(
+	mountRoutes, policyRoutes, auditRoutes, capabilityRoutes, leaseRoutes, wrappingRoutes, uiRoutes, infoRoutes,
+)
+
+// acl returns what the caller of r may do, or nil without a caller.
+func (d Deps) acl(ctx context.Context, r *logical.Request) (*policy.ACL, error) {
+	if r.Caller == nil {
+		return nil, nil
+	}
+	return d.Policies.ACL(ctx, r.Caller.Policies, r.Caller.EntityID)
+}
+
+// object is data of an answer.
+type object = map[string]any
+
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }

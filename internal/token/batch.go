@@ -1,0 +1,63 @@
+package token
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/cofferhq/coffer/internal/barrier"
+)
+
+// batch is what a batch token carries, sealed, in its text.
+type batch struct {
+	Namespace string `json:"ns"`
+	*Token
+}
+
+func isBatch(text string) bool { return strings.HasPrefix(text, prefixBatch) }
+
+func (s *Store) sealBatch(t *Token) (string, error) {
+	plain, err := json.Marshal(batch{Namespace: t.Namespace, Token: t})
+	if err != nil {
+		return "", err
+	}
+	blob, err := s.keys.Encrypt(barrier.PurposeBatch, plain, nil)
+	if err != nil {
+		return "", err
+	}
+	return prefixBatch + base64.RawURLEncoding.EncodeToString(blob), nil
+}
+
+// openBatch returns the token in text if it is ours, of that namespace, alive at
+// now, and its parent, if it has one, lives too.
+func (s *Store) openBatch(ctx context.Context, ns, text string, now time.Time) (*Token, error) {
+	blob, err := base64.RawURLEncoding.DecodeString(text[len(prefixBatch):])
+	if err != nil {
+		return nil, ErrUnknown
+	}
+	plain, err := s.keys.Decrypt(barrier.PurposeBatch, blob, nil)
+	if errors.Is(err, barrier.ErrDecrypt) {
+		return nil, ErrUnknown
+	}
+	if err != nil {
+		return nil, err
+	}
+	b := batch{Token: &Token{}}
+	if err := json.Unmarshal(plain, &b); err != nil || b.Version != formatVersion {
+		return nil, ErrUnknown
+	}
+	if b.Namespace != ns || !now.Before(b.Expires) {
+		return nil, ErrUnknown
+	}
+	t := b.Token
+	t.Namespace = ns
+	if t.Parent != "" {
+		if _, err := s.ByID(ctx, ns, t.Parent, now); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}

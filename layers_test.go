@@ -1,0 +1,196 @@
+package coffer_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/cofferhq/coffer"
+
+// A layer is a row of packages, which import only rows above it, and (where
+// inOrder is set) packages to their left. Third-party modules are allowed one by
+// one.
+type layer struct {
+	name     string
+	packages []string
+	inOrder  bool
+	imports  []string            // our packages, beside those of the rows in sees
+	sees     []string            // names of the layers that may be imported
+	modules  map[string][]string // package → third-party import paths, by prefix
+}
+
+var layers = []layer{
+	{
+		name:     "vocabulary",
+		packages: []string{"internal/secret", "internal/match", "internal/version"},
+	},
+	{
+		name:     "contracts",
+		packages: []string{"internal/storage", "internal/logical", "internal/seal", "internal/policy", "internal/storage/storetest"},
+		sees:     []string{"vocabulary"},
+		inOrder:  true,
+		modules:  map[string][]string{"internal/policy": {"github.com/hashicorp/hcl"}},
+	},
+	{
+		name: "plug-ins",
+		packages: []string{
+			"internal/storage/inmem", "internal/storage/pebble", "internal/seal/keyfile", "internal/seal/shamir",
+			"internal/engine/kv", "internal/engine/cubbyhole", "internal/auth/approle",
+		},
+		sees: []string{"vocabulary", "contracts"},
+		modules: map[string][]string{
+			"internal/storage/inmem":  {"github.com/tidwall/btree"},
+			"internal/storage/pebble": {"github.com/cockroachdb/pebble/v2"},
+			"internal/seal/keyfile":   {"github.com/tink-crypto/tink-go/v2"},
+		},
+	},
+	{
+		name: "core",
+		packages: []string{
+			"internal/barrier", "internal/custody", "internal/due", "internal/event", "internal/audit",
+			"internal/identity", "internal/authz", "internal/token", "internal/lease", "internal/mount",
+			"internal/sys", "internal/core",
+		},
+		sees:    []string{"vocabulary", "contracts"},
+		inOrder: true,
+		// Splitting the root key is what custody is for; Shamir's scheme is not one
+		// kind of several.
+		imports: []string{"internal/seal/shamir"},
+		modules: map[string][]string{
+			"internal/barrier": {"github.com/tink-crypto/tink-go/v2", "google.golang.org/protobuf"},
+		},
+	},
+	{
+		name:     "public",
+		packages: []string{"api", "client", "secrets"},
+		inOrder:  true,
+		imports:  []string{"internal/match"},
+	},
+	{
+		name: "edges",
+		packages: []string{
+			"internal/config", "internal/listener", "internal/metrics", "internal/httpapi", "internal/runner",
+		},
+		sees:    []string{"vocabulary", "contracts", "core", "public"},
+		inOrder: true,
+		modules: map[string][]string{
+			"internal/config":  {"github.com/hashicorp/hcl"},
+			"internal/metrics": {"github.com/prometheus/client_golang", "github.com/prometheus/common"},
+			"internal/runner": {
+				"github.com/joho/godotenv", "go.yaml.in/yaml/v3", "github.com/BurntSushi/toml", "golang.org/x/sys",
+			},
+			"internal/listener": {"golang.org/x/sys"},
+		},
+	},
+	{
+		name:     "assembly",
+		packages: []string{"internal/builtin", "internal/server", "internal/demo", "internal/cli", "cmd/coffer"},
+		inOrder:  true,
+		sees:     []string{"vocabulary", "contracts", "plug-ins", "core", "public", "edges"},
+		modules: map[string][]string{
+			"internal/server": {"golang.org/x/sys"},
+			"internal/cli":    {"golang.org/x/term", "go.yaml.in/yaml/v3", "golang.org/x/sys"},
+		},
+	},
+}
+
+// Imports point down the diagram of ARCHITECTURE.md, and third-party modules
+// come in only where this table says.
+func TestImportsPointInOneDirection(t *testing.T) {
+	for dir, imports := range packageImports(t) {
+		row, at := find(dir)
+		if row == nil {
+			t.Errorf("%s stands in no row of the table: give it a place", dir)
+			continue
+		}
+		for _, imp := range imports {
+			if reason := row.refuses(dir, at, imp); reason != "" {
+				t.Errorf("%s imports %s: %s", dir, imp, reason)
+			}
+		}
+	}
+}
+
+func find(dir string) (*layer, int) {
+	for i := range layers {
+		if at := slices.Index(layers[i].packages, dir); at >= 0 {
+			return &layers[i], at
+		}
+	}
+	return nil, -1
+}
+
+// refuses says why a package may not import another, or nothing.
+func (l *layer) refuses(dir string, at int, imp string) string {
+	ours, isOurs := strings.CutPrefix(imp, module+"/")
+	if !isOurs {
+		if slices.ContainsFunc(l.modules[dir], func(p string) bool { return imp == p || strings.HasPrefix(imp, p+"/") }) {
+			return ""
+		}
+		return "a third-party module that the table does not allow here"
+	}
+	target, place := find(ours)
+	switch {
+	case target == nil:
+		return "it stands in no row of the table"
+	case slices.Contains(l.imports, ours), slices.Contains(l.sees, target.name):
+		return ""
+	case target != l:
+		return "a " + target.name + " package is not below " + l.name
+	case !l.inOrder:
+		return "siblings do not know each other"
+	case place > at:
+		return "it stands to the right in the same row"
+	}
+	return ""
+}
+
+// packageImports returns, by folder, what the code without tests imports outside
+// of the standard library.
+func packageImports(t *testing.T) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && file != "." && (strings.HasPrefix(d.Name(), ".") || hasOwnModule(file) || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		dir := filepath.ToSlash(filepath.Dir(file))
+		all[dir] = append(all[dir], nil...)
+		for _, spec := range f.Imports {
+			imp, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if first, _, _ := strings.Cut(imp, "/"); strings.Contains(first, ".") && !slices.Contains(all[dir], imp) {
+				all[dir] = append(all[dir], imp)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func hasOwnModule(dir string) bool {
+	found, err := filepath.Glob(path.Join(dir, "go.mod"))
+	return err == nil && len(found) > 0
+}
