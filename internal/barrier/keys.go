@@ -27,12 +27,12 @@ type keys struct {
 }
 
 // newKeys derives the keys that ring leads to. root is what ring was sealed
-// under.
+// under. It returns ErrDamaged if the data keys are none.
 func newKeys(ring *keyring, root tink.AEAD) (*keys, error) {
 	k := &keys{ring: ring, root: root}
 	var err error
 	if k.values, err = aead.New(ring.data); err != nil {
-		return nil, fmt.Errorf("barrier: data keys: %w", err)
+		return nil, ErrDamaged // a keyset of something else
 	}
 	if k.names, err = derivePRF(ring.master, "names"); err != nil {
 		return nil, err

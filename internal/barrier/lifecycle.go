@@ -89,7 +89,11 @@ func (b *Barrier) found(ctx context.Context, ring *keyring, root tink.AEAD, ops 
 	}
 	b.keys.Store(k)
 	defer b.keys.Store(nil)
-	_, err = storage.Update(ctx, &founding{Barrier: b, keys: k, conds: conds, ops: ops}, first)
+	f := &founding{Barrier: b, keys: k, conds: conds, ops: ops}
+	if _, err := storage.Update(ctx, f, first); err != nil || f.applied {
+		return err
+	}
+	_, err = f.Apply(ctx, nil, nil) // first wrote nothing, so Update had nothing to commit
 	return err
 }
 
@@ -97,12 +101,14 @@ func (b *Barrier) found(ctx context.Context, ring *keyring, root tink.AEAD, ops 
 // it along.
 type founding struct {
 	*Barrier
-	keys  *keys
-	conds []storage.Cond
-	ops   []storage.Op
+	keys    *keys
+	conds   []storage.Cond
+	ops     []storage.Op
+	applied bool // a commit was tried
 }
 
-// Apply implements [storage.Store].
+// Apply implements [storage.Store]. A conflict can only be with another founder,
+// so it is not tried again: it becomes ErrInitialized.
 func (f *founding) Apply(ctx context.Context, conds []storage.Cond, ops []storage.Op) (storage.Revision, error) {
 	hidden, err := f.keys.hideConds(conds)
 	if err != nil {
@@ -112,7 +118,12 @@ func (f *founding) Apply(ctx context.Context, conds []storage.Cond, ops []storag
 	if err != nil {
 		return 0, err
 	}
-	return f.inner.Apply(ctx, append(hidden, f.conds...), append(sealed, f.ops...))
+	f.applied = true
+	rev, err := f.inner.Apply(ctx, append(hidden, f.conds...), append(sealed, f.ops...))
+	if errors.Is(err, storage.ErrConflict) {
+		return 0, ErrInitialized
+	}
+	return rev, err
 }
 
 // keyringOps is what stores ring together with extra.

@@ -227,3 +227,63 @@ func TestAClosedBarrierSaysSo(t *testing.T) {
 		t.Errorf("unseal: %v", err)
 	}
 }
+
+func TestTheFirstContentComesWithTheKeyring(t *testing.T) {
+	key := storage.Plain("t") + storage.Name("k")
+	t.Run("sealed with its keys, in one commit", func(t *testing.T) {
+		inner := inmem.New()
+		b := barrier.New(inner)
+		var mac []byte
+		err := b.Initialize(t.Context(), rootKey(1), func(tx *storage.Tx) (err error) {
+			tx.Put(key, []byte("v"))
+			mac, err = b.MAC(barrier.PurposeToken, []byte("token"))
+			return err
+		})
+		if err != nil || !b.Sealed() {
+			t.Fatalf("%v, sealed %v", err, b.Sealed())
+		}
+		rows := raw(t, inner)
+		if len(rows) != 2 || rows[0].Revision != rows[1].Revision {
+			t.Errorf("%d rows, not two of one commit", len(rows))
+		}
+		if err := b.Unseal(t.Context(), rootKey(1)); err != nil {
+			t.Fatal(err)
+		}
+		if e, err := get(t, b, key); err != nil || string(e.Value) != "v" {
+			t.Errorf("get: %q, %v", e.Value, err)
+		}
+		if again, err := b.MAC(barrier.PurposeToken, []byte("token")); err != nil || !slices.Equal(again, mac) {
+			t.Errorf("the MAC has changed, %v", err)
+		}
+	})
+	t.Run("also if it is none", func(t *testing.T) {
+		b := barrier.New(inmem.New())
+		if err := b.Initialize(t.Context(), rootKey(1), func(*storage.Tx) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Unseal(t.Context(), rootKey(1)); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("and not at all if it fails", func(t *testing.T) {
+		inner := inmem.New()
+		b := barrier.New(inner)
+		failure := errors.New("failure")
+		err := b.Initialize(t.Context(), rootKey(1), func(tx *storage.Tx) error { tx.Put(key, nil); return failure })
+		if !errors.Is(err, failure) || len(raw(t, inner)) != 0 || !b.Sealed() {
+			t.Errorf("%v, %d rows, sealed %v", err, len(raw(t, inner)), b.Sealed())
+		}
+	})
+	t.Run("and not if somebody else was faster", func(t *testing.T) {
+		inner := inmem.New()
+		calls := 0
+		err := barrier.New(inner).Initialize(t.Context(), rootKey(1), func(tx *storage.Tx) error {
+			calls++
+			tx.Put(key, nil)
+			return barrier.New(inner).Initialize(t.Context(), rootKey(2), nil)
+		})
+		if !errors.Is(err, barrier.ErrInitialized) || calls != 1 || len(raw(t, inner)) != 1 {
+			t.Errorf("%v after %d calls, %d rows", err, calls, len(raw(t, inner)))
+		}
+	})
+}

@@ -75,7 +75,7 @@ func operatorStepDownCommand() Command {
 		Name: "operator step-down", Flags: ClientFlags,
 		Short: "Make the active server hand over to another one",
 		New: func(*Flags) Run {
-			return simply(http.MethodPut, "sys/step-down", "stepping down", "Stepped down: the server asked")
+			return simply(http.MethodPut, "sys/step-down", "stepping down", "Stepped down.")
 		},
 	}
 }
