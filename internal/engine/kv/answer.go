@@ -1,0 +1,83 @@
+package kv
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+)
+
+// The answers of version 2, as Vault's API documentation has them.
+
+type settingsAnswer struct {
+	CASRequired bool   `json:"cas_required"`
+	DeleteAfter string `json:"delete_version_after"`
+	MaxVersions int    `json:"max_versions"`
+}
+
+type versionAnswer struct {
+	Created   string            `json:"created_time"`
+	Custom    map[string]string `json:"custom_metadata"` // null if there is none
+	Deletion  string            `json:"deletion_time"`
+	Destroyed bool              `json:"destroyed"`
+	Version   int               `json:"version"`
+}
+
+type dataAnswer struct {
+	Data     json.RawMessage `json:"data"` // null if the version is gone
+	Metadata versionAnswer   `json:"metadata"`
+}
+
+type subkeysAnswer struct {
+	Metadata versionAnswer `json:"metadata"`
+	Subkeys  any           `json:"subkeys"` // null if the version is gone
+}
+
+type metadataAnswer struct {
+	settingsAnswer
+	Created  string                 `json:"created_time"`
+	Current  int                    `json:"current_version"`
+	Custom   map[string]string      `json:"custom_metadata"`
+	Oldest   int                    `json:"oldest_version"`
+	Updated  string                 `json:"updated_time"`
+	Versions map[string]timesAnswer `json:"versions"`
+}
+
+type timesAnswer struct {
+	Created   string `json:"created_time"`
+	Deletion  string `json:"deletion_time"`
+	Destroyed bool   `json:"destroyed"`
+}
+
+func (s settings) answer() settingsAnswer {
+	return settingsAnswer{CASRequired: s.CASRequired, DeleteAfter: s.DeleteAfter.String(), MaxVersions: s.MaxVersions}
+}
+
+// versionAnswer describes version n, which is v.
+func (s *secret) versionAnswer(n int, v *version) versionAnswer {
+	return versionAnswer{
+		Created: timeText(v.Created), Custom: s.Custom, Deletion: timeText(v.Deleted), Destroyed: v.Destroyed, Version: n,
+	}
+}
+
+func (s *secret) metadataAnswer() metadataAnswer {
+	a := metadataAnswer{
+		settingsAnswer: s.answer(),
+		Created:        timeText(s.Created), Current: s.Current, Custom: s.Custom, Oldest: s.oldestShown(),
+		Updated: timeText(s.Updated), Versions: make(map[string]timesAnswer, len(s.Versions)),
+	}
+	for i := range s.Versions {
+		v := &s.Versions[i]
+		a.Versions[strconv.Itoa(s.oldest()+i)] = timesAnswer{
+			Created: timeText(v.Created), Deletion: timeText(v.Deleted), Destroyed: v.Destroyed,
+		}
+	}
+	return a
+}
+
+// timeText writes Unix nanoseconds as RFC 3339, and zero as nothing.
+func timeText(nanos int64) string {
+	if nanos == 0 {
+		return ""
+	}
+	return time.Unix(0, nanos).UTC().Format(time.RFC3339Nano)
+}

@@ -1,0 +1,183 @@
+package kv
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/storage"
+)
+
+const formatVersion = 1
+
+func secretKey(path string) string { return storage.Plain("secret") + storage.Path(path) }
+
+// versionKey names the row of a version by the secret's id, not by its path: a
+// secret that is deleted and made anew does not meet the old one's rows.
+func versionKey(id string, n int) string {
+	return storage.Plain("version") + storage.Plain(id) + storage.Order(uint64(n))
+}
+
+// secret is the row of one path.
+type secret struct {
+	Format  int   `json:"v"`
+	Created int64 `json:"at"` // as all times here: Unix nanoseconds
+
+	// Data is the value itself, if a mount of version 1 wrote it. To version 2 it
+	// is version 1 of the secret, which moves into a row of its own when the
+	// secret is first changed. All that follows is version 2's.
+	Data json.RawMessage `json:"data,omitempty"`
+
+	ID      string `json:"id,omitempty"` // random; the key of the versions' rows
+	Updated int64  `json:"mod,omitempty"`
+	Current int    `json:"cur,omitempty"` // newest version; 0: there was none yet
+	// Versions ends with the newest. None is missing in between: destroyed ones
+	// stay, without a row.
+	Versions []version         `json:"vs,omitempty"`
+	Custom   map[string]string `json:"custom,omitempty"`
+	settings
+}
+
+// version is what is known of a version, beside its data.
+type version struct {
+	Created   int64 `json:"c"`
+	Deleted   int64 `json:"d,omitempty"` // may lie in the future; 0: never
+	Destroyed bool  `json:"x,omitempty"`
+}
+
+// gone says whether the version has no data to show at now.
+func (v *version) gone(now time.Time) bool {
+	return v.Destroyed || v.Deleted != 0 && v.Deleted <= now.UnixNano()
+}
+
+// oldest is the number of the first version that is kept.
+func (s *secret) oldest() int { return s.Current - len(s.Versions) + 1 }
+
+// oldestShown is the oldest version as Vault tells it: 0 until one was dropped.
+func (s *secret) oldestShown() int {
+	if n := s.oldest(); n > 1 {
+		return n
+	}
+	return 0
+}
+
+// at returns version n, or nil if it is not kept.
+func (s *secret) at(n int) *version {
+	if n < max(1, s.oldest()) || n > s.Current {
+		return nil
+	}
+	return &s.Versions[n-s.oldest()]
+}
+
+// peek reads the secret at path, or returns logical.ErrNotFound. The commit does
+// not depend on it.
+func peek(ctx context.Context, p storage.Part, path string) (*secret, error) {
+	return parseSecret(p.Peek(ctx, secretKey(path)))
+}
+
+// get reads the secret at path to change it, or returns logical.ErrNotFound. The
+// commit depends on it: of two that change one secret, one comes second.
+func get(ctx context.Context, p storage.Part, path string) (*secret, error) {
+	s, err := parseSecret(p.Get(ctx, secretKey(path)))
+	if err == nil && s.ID == "" {
+		s.ID = rand.Text()
+	}
+	return s, err
+}
+
+func newSecret(now time.Time) *secret {
+	return &secret{Format: formatVersion, ID: rand.Text(), Created: now.UnixNano()}
+}
+
+func parseSecret(e storage.Entry, err error) (*secret, error) {
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, logical.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	// Every read comes by here: the list is made once, not grown.
+	s := &secret{Versions: make([]version, 0, bytes.Count(e.Value, []byte(`{"c":`)))}
+	if err := parse(e.Value, s, &s.Format); err != nil {
+		return nil, err
+	}
+	if s.Data != nil {
+		s.Current, s.Updated, s.Versions = 1, s.Created, []version{{Created: s.Created}}
+	}
+	return s, nil
+}
+
+// parse decodes a row. Errors tell nothing of its content.
+func parse(value []byte, row any, format *int) error {
+	if err := json.Unmarshal(value, row); err != nil {
+		return errors.New("kv record: malformed")
+	}
+	if *format != formatVersion {
+		return fmt.Errorf("kv record: version %d is newer than this coffer", *format)
+	}
+	return nil
+}
+
+// save stores the secret at path, and takes some of the trash out.
+func (s *secret) save(ctx context.Context, p storage.Part, path string, now time.Time) error {
+	s.Updated = now.UnixNano()
+	if s.Data != nil {
+		if err := s.putData(p, 1, s.Data); err != nil {
+			return err
+		}
+		s.Data = nil
+	}
+	value, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("kv record: %w", err)
+	}
+	p.Put(secretKey(path), value)
+	return sweep(ctx, p)
+}
+
+// dataRow is the row of one version.
+type dataRow struct {
+	Format int             `json:"v"`
+	Data   json.RawMessage `json:"data"`
+}
+
+func (s *secret) putData(p storage.Part, n int, data json.RawMessage) error {
+	value, err := json.Marshal(dataRow{Format: formatVersion, Data: data})
+	if err != nil {
+		return fmt.Errorf("kv record: %w", err)
+	}
+	p.Put(versionKey(s.ID, n), value)
+	return nil
+}
+
+// data reads what version n holds. It is no condition of the commit: the row
+// never changes, and that it goes is told by the secret's own row.
+func (s *secret) data(ctx context.Context, p storage.Part, n int) (json.RawMessage, error) {
+	if s.Data != nil {
+		return s.Data, nil
+	}
+	e, err := p.Peek(ctx, versionKey(s.ID, n))
+	if err != nil {
+		return nil, fmt.Errorf("kv record of version %d: %w", n, err)
+	}
+	var row dataRow
+	if err := parse(e.Value, &row, &row.Format); err != nil {
+		return nil, err
+	}
+	return row.Data, nil
+}
+
+// discard removes the rows of versions that the secret no longer has.
+func (s *secret) discard(p storage.Part, spans ...span) error {
+	for _, at := range spans {
+		if at[0] == 1 {
+			s.Data = nil // else save would make a row of it
+		}
+	}
+	return discard(p, s.ID, spans)
+}
