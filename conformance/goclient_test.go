@@ -337,7 +337,7 @@ func TestGoClientSystem(t *testing.T) {
 		t.Errorf("after the move: %v", s.Data)
 	}
 	try(t, sys.Unmount("team/moved"))
-	_, err = c.Logical().Read("team/moved/data/x")
+	_, err = c.Logical().ReadRaw("team/moved/data/x") // Read hides what a 404 says
 	wantStatus(t, err, 404, "no handler for route")
 
 	try(t, sys.PutPolicy("Mixed", `path "secret/*" { capabilities = ["read"] }`))

@@ -12,7 +12,7 @@ const debianPython = "/usr/bin/python3"
 
 func TestHvac(t *testing.T) {
 	addr := startDev(t)
-	cmd := exec.Command(debianPython, "-B", "hvac/test_hvac.py", "-v")
+	cmd := exec.Command(debianPython, "-B", "-W", "ignore", "hvac/test_hvac.py", "-v")
 	cmd.Env = append(os.Environ(), "COFFER_ADDR="+addr, "COFFER_TOKEN="+rootToken)
 	out, err := cmd.CombinedOutput()
 	if err != nil {

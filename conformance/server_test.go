@@ -20,27 +20,35 @@ import (
 // rootToken is the root token of every server that these tests start.
 const rootToken = "root-of-conformance"
 
-// binary builds the program once for all tests.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "coffer-conformance")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "coffer")
-	build := exec.Command("go", "build", "-o", path, "./cmd/coffer")
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build coffer: %w\n%s", err, out)
-	}
-	return path, nil
-})
+// builds is where the programs lie that the tests build.
+var builds string
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if path, err := binary(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
+	dir, err := os.MkdirTemp("", "coffer-conformance")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
+	builds = dir
+	code := m.Run()
+	os.RemoveAll(dir)
 	os.Exit(code)
+}
+
+// binary and goExample build a program once for all tests.
+var (
+	binary    = sync.OnceValues(func() (string, error) { return build("coffer", "..", "./cmd/coffer") })
+	goExample = sync.OnceValues(func() (string, error) { return build("app", "../examples/go", ".") })
+)
+
+func build(name, module, pkg string) (string, error) {
+	path := filepath.Join(builds, name)
+	cmd := exec.Command("go", "build", "-o", path, pkg)
+	cmd.Dir = module
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
+	}
+	return path, nil
 }
 
 // coffer returns the path of the program.

@@ -3,8 +3,12 @@
 package builtin
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 
 	"github.com/cofferhq/coffer/internal/auth/approle"
 	"github.com/cofferhq/coffer/internal/config"
@@ -39,13 +43,26 @@ func OpenStorage(c config.Storage, log *slog.Logger) (storage.Store, error) {
 }
 
 // OpenSeal opens what unseals the server by itself, or returns nil if people do.
-func OpenSeal(c config.Seal) (seal.Seal, error) {
+// A key is made only for a store that is empty yet: where there is data, a new
+// key could not open it, and would hide that the old one is missing.
+func OpenSeal(c config.Seal, empty bool) (seal.Seal, error) {
 	if c.Kind == config.Shamir {
 		return nil, nil
 	}
-	s, err := keyfile.OpenOrCreate(c.Path)
-	if err != nil {
-		return nil, fmt.Errorf("unseal key %s: %w", c.Path, err)
+	s, err := keyfile.Load(c.Path)
+	switch {
+	case err == nil:
+		return s, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("unseal key: %w", err)
+	case !empty:
+		return nil, fmt.Errorf("the unseal key %s is missing, and the data that it opens is there: put the file back from its copy", c.Path)
+	}
+	if err := os.MkdirAll(filepath.Dir(c.Path), 0o700); err != nil {
+		return nil, fmt.Errorf("unseal key: %w", err)
+	}
+	if s, err = keyfile.Create(c.Path); err != nil {
+		return nil, fmt.Errorf("unseal key: %w", err)
 	}
 	return s, nil
 }
