@@ -1,14 +1,12 @@
 # Everything that CI does, anyone can do: make test, make lint.
 
 GO      ?= go
-VERSION ?= 0.1.0
-LDFLAGS := -s -w -X github.com/cofferhq/coffer/internal/version.Commit=$(shell git rev-parse --short HEAD 2>/dev/null)
 FUZZ    ?= 10s
 
 .PHONY: build demo test lint bench fuzz parts clean
 
 build: ## one static binary: bin/coffer
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/coffer ./cmd/coffer
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/coffer ./cmd/coffer
 
 demo: ## the main job, end to end, in a temporary folder
 	$(GO) run ./cmd/coffer demo

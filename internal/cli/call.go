@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/cofferhq/coffer/client"
 )
@@ -57,6 +59,9 @@ func (c *Call) anonymous() (*client.Client, error) {
 }
 
 func (c *Call) check(cmd *Command) error {
+	if f := c.opts.format; f != nil && !slices.Contains(formats, *f) { // of the environment: flags are checked
+		return usage("Invalid output format: %q (want one of %s)", *f, strings.Join(formats, ", "))
+	}
 	switch n := len(c.Args); {
 	case n < cmd.MinArgs:
 		return usage("Not enough arguments (expected %s, got %d)", expected(cmd), n)

@@ -16,6 +16,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 )
 
 // program is how the commands and hints name ourselves.
@@ -102,6 +103,16 @@ type System struct {
 
 	// Executable is where the program lies, for completion scripts.
 	Executable string
+
+	// After is time.After, or what stands in for it. Nil: time.After.
+	After func(time.Duration) <-chan time.Time
+}
+
+func (s System) after(d time.Duration) <-chan time.Time {
+	if s.After != nil {
+		return s.After(d)
+	}
+	return time.After(d)
 }
 
 // OS is the System of the process.

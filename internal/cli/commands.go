@@ -69,6 +69,10 @@ func Commands() []Command {
 
 		pathHelpCommand(),
 		printTokenCommand(),
+		serverCommand(),
+		demoCommand(),
+		demoApplicationCommand(),
+		runCommand(),
 		completionCommand("bash"),
 		completionCommand("fish"),
 		completionCommand("zsh"),

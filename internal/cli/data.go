@@ -30,7 +30,7 @@ func (d *dataReader) parse(args []string) (map[string]any, error) {
 	for i, arg := range args {
 		if err := d.add(data, arg); err != nil {
 			// Never the argument itself: it may hold a secret.
-			return nil, local(fmt.Errorf("Failed to parse K=V data: argument %d: %w", i+1, err)) //nolint:staticcheck // the text scripts know
+			return nil, &failure{code: exitLocal, text: fmt.Sprintf("Failed to parse K=V data: argument %d: %v", i+1, err)}
 		}
 	}
 	return data, nil

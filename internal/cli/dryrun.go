@@ -29,15 +29,12 @@ type recorder struct {
 	text string // of the request; empty: none was made
 }
 
-// preflight asks where a secret lies; without the answer there is no request to
-// show.
-const preflight = "/v1/sys/internal/ui/mounts/"
-
 var _ http.RoundTripper = (*recorder)(nil)
 
 // RoundTrip implements [http.RoundTripper].
 func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
-	if strings.Contains(req.URL.Path, preflight) {
+	// Without the answer where a secret lies there is no request to show.
+	if strings.Contains(req.URL.Path, "/v1/"+mountOf) {
 		return r.next.RoundTrip(req)
 	}
 	body, err := io.ReadAll(req.Body)

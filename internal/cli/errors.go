@@ -36,8 +36,13 @@ func usage(format string, args ...any) error {
 	return &failure{code: exitLocal, text: fmt.Sprintf(format, args...), hint: "Add -help for how to call it."}
 }
 
-// local says that something on this machine is wrong.
-func local(err error) error { return &failure{code: exitLocal, text: err.Error()} }
+// local says that something on this machine is wrong. It returns nil for nil.
+func local(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &failure{code: exitLocal, text: err.Error()}
+}
 
 // noValue says that the server has nothing at path.
 func noValue(path string) error {
@@ -131,13 +136,24 @@ func (c *Call) hint(err error) string {
 	return ""
 }
 
+// mountOf is where the server tells which mount a path is on.
+const mountOf = "sys/internal/ui/mounts/"
+
 func (c *Call) refusalHint(err error) string {
 	var refusal *client.Error
 	errors.As(err, &refusal)
 	text := strings.Join(refusal.Errors, "\n")
 	switch {
+	case refusal.Status == http.StatusForbidden && isLogin(refusal.Path):
+		return "Hint: the login is refused, or no auth method is enabled there: -path says where it is."
 	case refusal.Status == http.StatusForbidden && c.client.Token() == "":
 		return fmt.Sprintf("Hint: no token was sent. Log in with \"%s login\", or set COFFER_TOKEN.", program)
+	case refusal.Status == http.StatusForbidden && strings.HasPrefix(refusal.Path, mountOf):
+		return fmt.Sprintf("Hint: the token has no right at or below %s, or nothing is mounted there.", strings.TrimPrefix(refusal.Path, mountOf))
+	case refusal.Status == http.StatusForbidden && refusal.Path == "auth/token/lookup-self":
+		return fmt.Sprintf("Hint: the token is none of this server's, has expired or was revoked. Log in with \"%s login\".", program)
+	case refusal.Status == http.StatusForbidden && strings.Contains(text, "bad token"):
+		return "Hint: the token that the call is about is unknown, has expired or was revoked."
 	case refusal.Status == http.StatusForbidden:
 		return fmt.Sprintf("Hint: \"%[1]s token lookup\" tells whose token this is, \"%[1]s token capabilities %[2]s\" what it may do there.", program, refusal.Path)
 	case refusal.Status == http.StatusServiceUnavailable && strings.Contains(strings.ToLower(text), "sealed"):
@@ -148,6 +164,11 @@ func (c *Call) refusalHint(err error) string {
 		return "Hint: if the server speaks TLS, set COFFER_ADDR to https://… instead of http://…."
 	}
 	return ""
+}
+
+// isLogin says whether a path is one that people log in at.
+func isLogin(path string) bool {
+	return strings.HasPrefix(path, "auth/") && (strings.HasSuffix(path, "/login") || strings.Contains(path, "/login/"))
 }
 
 // server is the address of requests, without path.

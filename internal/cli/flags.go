@@ -45,14 +45,15 @@ func (f *Flags) String(name, value, usage string) *string {
 // Choice declares a flag that takes one of a few texts.
 func (f *Flags) Choice(name, value string, choices []string, usage string) *string {
 	p := &value
+	named := slices.DeleteFunc(slices.Clone(choices), func(s string) bool { return s == "" })
 	f.set.Func(name, usage, func(s string) error {
 		if !slices.Contains(choices, s) {
-			return fmt.Errorf("want one of %s", strings.Join(choices, ", "))
+			return fmt.Errorf("want one of %s", strings.Join(named, ", "))
 		}
 		*p = s
 		return nil
 	})
-	f.specs = append(f.specs, FlagSpec{Name: name, Value: strings.Join(choices, "|"), Usage: usage, Default: value, Choices: choices})
+	f.specs = append(f.specs, FlagSpec{Name: name, Value: strings.Join(named, "|"), Usage: usage, Default: value, Choices: named})
 	return p
 }
 
@@ -144,7 +145,16 @@ func (f *Flags) Given(name string) bool {
 
 func (f *Flags) parse(args []string) error {
 	f.args = args
-	return f.set.Parse(args)
+	err := f.set.Parse(args)
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return err
+	}
+	// Package flag quotes the value, which may be a secret.
+	text := err.Error()
+	if i := strings.Index(text, " for flag -"); i >= 0 && strings.HasPrefix(text, "invalid ") {
+		return errors.New("invalid value" + text[i:])
+	}
+	return err
 }
 
 func (f *Flags) rest() []string { return f.set.Args() }

@@ -92,14 +92,14 @@ func kvListCommand() Command {
   List what is below a folder:
       $ coffer kv list secret/apps`,
 		New: func(f *Flags) Run {
-			mount := mountFlag(f)
+			mount, detailed := mountFlag(f), detailedFlag(f)
 			list := onKV(mount, func(ctx context.Context, c *Call, cl *client.Client, p kvPlace) error {
 				path := p.full("metadata")
 				s, err := cl.List(ctx, path)
 				if err != nil {
 					return failed(err, "listing %s", path)
 				}
-				return c.PrintList(s, path)
+				return c.PrintList(s, path, *detailed)
 			})
 			return func(ctx context.Context, c *Call) error {
 				if len(c.Args) == 0 && *mount == "" {

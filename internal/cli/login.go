@@ -17,13 +17,16 @@ import (
 type loginMethod struct {
 	mount  string   // where it lies unless -path says otherwise
 	user   bool     // the field username goes into the path, not the body
-	secret string   // the field to ask for if it is missing
+	secret string   // the field to ask for if it is missing; empty: none
 	fields []string // all that it takes
 }
 
 // loginMethods has all but "token", which is not a login but a token to keep.
 var loginMethods = map[string]loginMethod{
 	"approle":  {mount: "approle", secret: "secret_id", fields: []string{"role_id", "secret_id"}},
+	"cert":     {mount: "cert", fields: []string{"name"}},
+	"okta":     {mount: "okta", user: true, secret: "password", fields: []string{"username", "password"}},
+	"radius":   {mount: "radius", user: true, secret: "password", fields: []string{"username", "password"}},
 	"userpass": {mount: "userpass", user: true, secret: "password", fields: []string{"username", "password"}},
 	"ldap":     {mount: "ldap", user: true, secret: "password", fields: []string{"username", "password"}},
 	"github":   {mount: "github", secret: "token", fields: []string{"token"}},
@@ -92,8 +95,8 @@ func (c *Call) keep(s *api.Secret, l loginFlags) error {
 		return c.PrintSecret(s)
 	}
 	if !*l.noStore {
-		if err := c.tokens().save(s.Auth.ClientToken); err != nil {
-			return local(fmt.Errorf("Error storing token: %w", err)) //nolint:staticcheck // the text scripts know
+		if err := c.tokens().store(s.Auth.ClientToken); err != nil {
+			return &failure{code: exitLocal, text: fmt.Sprintf("Error storing token: %v", err)}
 		}
 		c.warnOfOverriding()
 	}
@@ -133,7 +136,8 @@ func loginToken(ctx context.Context, c *Call, cl *client.Client) (*api.Secret, e
 	if token == "" {
 		return nil, usage("No token was given")
 	}
-	s, err := cl.WithToken(token).WithWrapTTL("").Read(ctx, "auth/token/lookup-self")
+	cl.SetToken(token)
+	s, err := cl.WithWrapTTL("").Read(ctx, "auth/token/lookup-self")
 	if err != nil {
 		return nil, failed(err, "authenticating: error looking up token")
 	}
@@ -204,7 +208,7 @@ func (m loginMethod) login(ctx context.Context, c *Call, cl *client.Client, path
 			data[name] = strings.TrimRight(s, "\r\n") // files end in a line end, secrets do not
 		}
 	}
-	if _, ok := data[m.secret]; !ok {
+	if _, ok := data[m.secret]; !ok && m.secret != "" {
 		if data[m.secret], err = c.ask(title(m.secret)); err != nil {
 			return nil, err
 		}

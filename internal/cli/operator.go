@@ -64,6 +64,9 @@ func operatorSealCommand() Command {
 	return Command{
 		Name: "operator seal", Flags: ClientFlags,
 		Short: "Seal the server: it forgets its key and serves nothing until it is unsealed",
+		Long: `
+  Stop all access at once:
+      $ coffer operator seal`,
 		New: func(*Flags) Run {
 			return simply(http.MethodPut, "sys/seal", "sealing", "Coffer is sealed.")
 		},
@@ -74,6 +77,9 @@ func operatorStepDownCommand() Command {
 	return Command{
 		Name: "operator step-down", Flags: ClientFlags,
 		Short: "Make the active server hand over to another one",
+		Long: `
+  Before work on its machine:
+      $ coffer operator step-down`,
 		New: func(*Flags) Run {
 			return simply(http.MethodPut, "sys/step-down", "stepping down", "Stepped down.")
 		},
@@ -99,6 +105,11 @@ func operatorRotateCommand() Command {
 	return Command{
 		Name: "operator rotate", Flags: ClientFlags | FormatFlag,
 		Short: "Encrypt what is written from now on with a new key",
+		Long: `
+What is stored already stays readable, with the keys before.
+
+  Change the key:
+      $ coffer operator rotate`,
 		New: func(*Flags) Run {
 			return func(ctx context.Context, c *Call) error {
 				cl, err := c.Client()
@@ -121,7 +132,10 @@ func operatorKeyStatusCommand() Command {
 	return Command{
 		Name: "operator key-status", Flags: ClientFlags | FormatFlag,
 		Short: "Tell which key encrypts what is written",
-		New:   func(*Flags) Run { return runKeyStatus },
+		Long: `
+  Show its number and age:
+      $ coffer operator key-status`,
+		New: func(*Flags) Run { return runKeyStatus },
 	}
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,13 +13,15 @@ import (
 
 // options are the values of the flags that many commands have.
 type options struct {
-	address, namespace        *string
+	address, agent, namespace *string
 	caCert, caPath            *string
 	clientCert, clientKey     *string
 	serverName                *string
 	skipVerify                *bool
 	wrapTTL                   *string
 	header                    *map[string]string
+	mfa                       *[]string
+	override, stay            *bool
 	curl, policy, noQuestions *bool
 	format, field             *string
 	given                     func(flag string) bool
@@ -49,6 +52,7 @@ func (o *options) declare(f *Flags, groups FlagGroup, sys System) {
 
 func (o *options) declareClient(f *Flags) {
 	o.address = f.String("address", "", "Address of the server. Also COFFER_ADDR.")
+	o.agent = f.String("agent-address", "", "Address of an agent in front of the server; it wins. Also COFFER_AGENT_ADDR.")
 	o.namespace = f.String("namespace", "", "Namespace of the request. Also COFFER_NAMESPACE.")
 	f.Alias("ns", "namespace")
 	o.caCert = f.String("ca-cert", "", "PEM file with the authorities to trust. Also COFFER_CACERT.")
@@ -59,6 +63,9 @@ func (o *options) declareClient(f *Flags) {
 	o.skipVerify = f.Bool("tls-skip-verify", false, "Trust any certificate. Also COFFER_SKIP_VERIFY.")
 	o.wrapTTL = f.Duration("wrap-ttl", "Put the answer away for so long and print a token for it. Also COFFER_WRAP_TTL.")
 	o.header = f.Map("header", "Header to send.")
+	o.mfa = f.List("mfa", "Credential for a second factor: METHOD:VALUE.")
+	o.override = f.Bool("policy-override", false, "Override policies that let themselves be overridden.")
+	o.stay = f.Bool("disable-redirects", false, "Do not follow the server's redirects.")
 	o.curl = f.Bool("output-curl-string", false, "Print the request as a curl command instead of making it.")
 	o.policy = f.Bool("output-policy", false, "Print the policy that the request needs instead of making it.")
 	o.noQuestions = f.Bool("non-interactive", false, "Never ask on the terminal.")
@@ -86,15 +93,43 @@ func (o *options) config(sys System) (client.Config, error) {
 	if o.given("ca-cert") || o.given("ca-path") {
 		cfg.CACertPEM = nil
 	}
+	if agent := cmp.Or(*o.agent, sys.setting("AGENT_ADDR")); agent != "" {
+		cfg.Address = agent
+	}
 	if o.given("tls-skip-verify") {
 		cfg.SkipVerify = *o.skipVerify
+	}
+	if *o.stay || sys.setting("DISABLE_REDIRECTS") == "true" {
+		cfg.WrapTransport = func(next http.RoundTripper) http.RoundTripper { return stayer{next} }
 	}
 	if sys.setting("MAX_RETRIES") == "" {
 		cfg.MaxRetries = client.NoRetries // someone is waiting: the truth now, not later
 	}
 	cfg.UserAgent = program + "/" + version.Coffer
-	cfg.Header, err = headers(*o.header)
-	return cfg, err
+	if cfg.Header, err = headers(*o.header); err != nil {
+		return cfg, err
+	}
+	for _, credential := range *o.mfa {
+		cfg.Header.Add("X-Vault-MFA", credential)
+	}
+	if *o.override {
+		cfg.Header.Set("X-Vault-Policy-Override", "true")
+	}
+	return cfg, nil
+}
+
+// stayer takes from redirects what would make the client follow them.
+type stayer struct{ next http.RoundTripper }
+
+var _ http.RoundTripper = stayer{}
+
+// RoundTrip implements [http.RoundTripper].
+func (s stayer) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := s.next.RoundTrip(req)
+	if err == nil {
+		resp.Header.Del("Location")
+	}
+	return resp, err
 }
 
 func headers(given map[string]string) (http.Header, error) {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -172,8 +174,8 @@ func (c *Call) printField(name string, value any, ok bool) error {
 }
 
 // PrintList prints the names that a list gave, whose path is told if there are
-// none.
-func (c *Call) PrintList(s *api.Secret, path string) error {
+// none, and with detailed what the server says about each.
+func (c *Call) PrintList(s *api.Secret, path string, detailed bool) error {
 	var keys []any
 	if s != nil && s.WrapInfo != nil {
 		return c.PrintSecret(s)
@@ -183,6 +185,12 @@ func (c *Call) PrintList(s *api.Secret, path string) error {
 		c.printWarnings(s)
 	}
 	switch {
+	case len(keys) > 0 && detailed && object(s.Data, "key_info") != nil:
+		if !c.table() {
+			return c.PrintValue(s.Data)
+		}
+		fmt.Fprint(c.Stdout, layout(keyInfo(keys, object(s.Data, "key_info"))))
+		return nil
 	case len(keys) > 0 && c.table():
 		c.printColumn("Keys", keys)
 		return nil
@@ -195,4 +203,30 @@ func (c *Call) PrintList(s *api.Secret, path string) error {
 		return err
 	}
 	return silently(exitServer)
+}
+
+// keyInfo is a table of names and of what is said about each, of which not all
+// need have the same fields.
+func keyInfo(keys []any, info map[string]any) [][]string {
+	fields := map[string]bool{}
+	for name := range info {
+		for field := range object(info, name) {
+			fields[field] = true
+		}
+	}
+	columns := slices.Sorted(maps.Keys(fields))
+	lines := [][]string{append([]string{"Keys"}, columns...)}
+	for _, key := range keys {
+		line := []string{fmt.Sprint(key)}
+		about := object(info, line[0])
+		for _, field := range columns {
+			cell := ""
+			if v, ok := about[field]; ok {
+				cell = fmt.Sprint(v)
+			}
+			line = append(line, cell)
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }

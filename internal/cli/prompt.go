@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -64,3 +65,6 @@ func (c *Call) readLine() (string, error) {
 	}
 	return strings.TrimSpace(line), nil
 }
+
+// base64Text is how keys are shown to people.
+func base64Text(key []byte) string { return base64.StdEncoding.EncodeToString(key) }

@@ -67,7 +67,8 @@ func listCommand() Command {
 		Long: `
   List the roles of an auth method:
       $ coffer list auth/approle/role`,
-		New: func(*Flags) Run {
+		New: func(f *Flags) Run {
+			detailed := detailedFlag(f)
 			return func(ctx context.Context, c *Call) error {
 				path := cleanPath(c.Args[0])
 				cl, err := c.Client()
@@ -78,10 +79,14 @@ func listCommand() Command {
 				if err != nil {
 					return failed(err, "listing %s", path)
 				}
-				return c.PrintList(s, path)
+				return c.PrintList(s, path, *detailed)
 			}
 		},
 	}
+}
+
+func detailedFlag(f *Flags) *bool {
+	return f.Bool("detailed", false, "Print what the server says about each name, too.")
 }
 
 // cleanPath drops slashes and blanks around a path as people type it.

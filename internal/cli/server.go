@@ -19,9 +19,10 @@ import (
 	"github.com/cofferhq/coffer/internal/version"
 )
 
-var serverCommand = Command{
-	Name: "server", Short: "Start a server",
-	Long: `Starts a server and runs it until it is interrupted (SIGINT, SIGTERM). SIGHUP
+func serverCommand() Command {
+	return Command{
+		Name: "server", Short: "Start a server",
+		Long: `Starts a server and runs it until it is interrupted (SIGINT, SIGTERM). SIGHUP
 reads certificates again and reopens log and audit files.
 
 Without -config it is a good server for one machine: it initializes an empty
@@ -44,7 +45,8 @@ to a file that only its user can read.
   Run with a configuration, with the names that Vault's has:
 
       $ coffer server -config=/etc/coffer/coffer.hcl`,
-	New: newServer,
+		New: newServer,
+	}
 }
 
 type serverFlags struct {

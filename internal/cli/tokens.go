@@ -9,9 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
-
-	"github.com/hashicorp/hcl"
 )
 
 // tokenStore keeps the caller's token between calls: in the file ~/.vault-token,
@@ -63,8 +63,8 @@ func (t *tokenStore) load() (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// save replaces the token. A reader sees the old one or the new one, whole.
-func (t *tokenStore) save(token string) error {
+// store replaces the token. A reader sees the old one or the new one, whole.
+func (t *tokenStore) store(token string) error {
 	helper, err := t.helper()
 	if err != nil {
 		return err
@@ -80,37 +80,20 @@ func (t *tokenStore) save(token string) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target // somebody keeps it elsewhere on purpose
 	}
-	return writeAtomically(path, []byte(token))
+	return writeAtomically(path, []byte(token), 0o600)
 }
 
-// erase forgets the token.
-func (t *tokenStore) erase() error {
-	helper, err := t.helper()
-	if err != nil {
-		return err
-	}
-	if helper != "" {
-		_, err = runHelper(helper, "erase", "")
-		return err
-	}
-	path, err := t.path()
-	if err != nil {
-		return err
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
-// writeAtomically writes a file that only its owner may read.
-func writeAtomically(path string, content []byte) error {
+// writeAtomically replaces a file. Until it is whole only its owner may read it.
+func writeAtomically(path string, content []byte, mode fs.FileMode) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
 	if err != nil {
 		return err
 	}
 	defer os.Remove(tmp.Name()) // there is none any more once it is renamed
 	_, err = tmp.Write(content)
+	if err == nil {
+		err = tmp.Chmod(mode)
+	}
 	if err == nil {
 		err = tmp.Sync()
 	}
@@ -132,13 +115,32 @@ func (t *tokenStore) helper() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the command line's configuration: %w", err)
 	}
-	var cfg struct {
-		TokenHelper string `hcl:"token_helper"`
-	}
-	if err := hcl.Decode(&cfg, string(text)); err != nil {
+	path, err := helperPath(string(text))
+	if err != nil {
 		return "", fmt.Errorf("%s: %w", t.config, err)
 	}
-	return cfg.TokenHelper, nil
+	return path, nil
+}
+
+// helperLine is the one setting of ~/.vault, in HCL or in JSON.
+var helperLine = regexp.MustCompile(`(?m)^[ \t{]*"?token_helper"?[ \t]*[=:][ \t]*(.*)$`)
+
+// helperPath finds it. Nothing but an absolute path is run: a relative one would
+// depend on the folder that the caller happens to be in.
+func helperPath(text string) (string, error) {
+	found := helperLine.FindStringSubmatch(text)
+	if found == nil {
+		return "", nil
+	}
+	quoted, err := strconv.QuotedPrefix(found[1])
+	if err != nil {
+		return "", errors.New("token_helper: want a path in quotes")
+	}
+	path, err := strconv.Unquote(quoted)
+	if err != nil || path != "" && !filepath.IsAbs(path) {
+		return "", errors.New("token_helper: want an absolute path in quotes")
+	}
+	return path, nil
 }
 
 // runHelper speaks the protocol of Vault's token helpers: the operation as the

@@ -10,6 +10,9 @@ import (
 func versionCommand() Command {
 	return Command{
 		Name: "version", Short: "Print the version",
+		Long: `
+  Print ours and that of the API:
+      $ coffer version`,
 		New: func(*Flags) Run {
 			return func(_ context.Context, c *Call) error { c.Print(versionText()); return nil }
 		},

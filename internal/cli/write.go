@@ -8,8 +8,9 @@ import (
 
 const dataHelp = `
 Data is KEY=VALUE; KEY=@FILE takes the value from a file and KEY=- from the
-standard input. @FILE and - alone are JSON objects. \@ is a plain @. Values that
-come from files or the standard input are in nobody's list of processes.
+standard input, line end and all. @FILE and - alone are JSON objects. \@ is a plain
+@. Values that come from files or the standard input are in nobody's list of
+processes.
 `
 
 func writeCommand() Command {

@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// runServer has a secret at secret/db, for who logs in or has the token.
+func runServer(t *testing.T) string {
+	t.Helper()
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token := r.Header.Get("X-Vault-Token")
+		switch path := strings.TrimPrefix(r.URL.Path, "/v1/"); {
+		case path == "auth/approle/login":
+			fmt.Fprint(w, `{"request_id":"r","auth":{"client_token":"token","lease_duration":60,"renewable":true}}`)
+		case token != "token":
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, `{"errors":["permission denied"]}`)
+		case strings.HasPrefix(path, "sys/internal/ui/mounts/secret/"):
+			fmt.Fprint(w, `{"request_id":"r","data":{"path":"secret/","type":"kv","options":{"version":"2"}}}`)
+		case path == "secret/data/db":
+			fmt.Fprint(w, `{"request_id":"r","data":{"data":{"password":"c4n4ry"},"metadata":{"version":1}}}`)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `{"errors":[]}`)
+		}
+	}))
+	t.Cleanup(h.Close)
+	return h.URL
+}
+
+func TestRun(t *testing.T) {
+	const role, id = "VAULT_ROLE_ID=r", "VAULT_SECRET_ID=s"
+	tests := []struct {
+		name string
+		env  []string
+		args []string
+		code int
+		out  string
+		err  string // contained in the errors; empty: there are none
+	}{
+		{"values for references", []string{role, id, "A=vault:secret/db#password"}, []string{"--", "sh", "-c", `echo "$A $VAULT_SECRET_ID"`}, 0, "c4n4ry \n", ""},
+		{"the program's flags are its own", nil, []string{"sh", "-c", "echo $0", "-x"}, 0, "-x\n", ""},
+		{"the program's exit code", nil, []string{"--", "sh", "-c", "exit 9"}, 9, "", ""},
+		{"a file", []string{role, id}, []string{"-env-file=.env", "--", "sh", "-c", `echo "$B"`}, 0, "c4n4ry\n", ""},
+		{"the file wins if asked to", []string{role, id, "B=b"}, []string{"-override", "-env-file=.env", "--", "sh", "-c", `echo "$B"`}, 0, "c4n4ry\n", ""},
+		{"a config", []string{role, id}, []string{"-allow-disk", "-config=app.yaml", "--", "cat", "{}"}, 0, "pw: \"c4n4ry\"\n", ""},
+		{"the last login", []string{"A=vault:secret/db#password"}, []string{"--", "sh", "-c", `echo "$A"`}, 0, "c4n4ry\n", ""},
+		{"a wrapping client is of no use", []string{"VAULT_WRAP_TTL=60", role, id, "A=vault:secret/db#password"}, []string{"-wrap-ttl=60", "--", "sh", "-c", `echo "$A"`}, 0, "c4n4ry\n", ""},
+
+		{"no command", nil, nil, 1, "", "Not enough arguments"},
+		{"no program", nil, []string{"--", "no-such-program"}, 127, "", "no-such-program: command not found"},
+		{"a malformed reference", []string{"A=${vault:x}"}, []string{"--", "true"}, 1, "", "A: malformed reference"},
+		{"a refusal", []string{"VAULT_TOKEN=wrong", "A=vault:secret/db#password"}, []string{"--", "true"}, 2, "", "A: vault:secret/db#password: GET secret/db: 403: permission denied\nHint: "},
+		{"an absent field", []string{role, id, "A=vault:secret/db#none"}, []string{"--", "true"}, 2, "", "A: vault:secret/db#none: the secret has no such field"},
+		{"a server that is not there", []string{"VAULT_ADDR=http://127.0.0.1:1", "A=vault:secret/db#k", "VAULT_TOKEN=t"}, []string{"--", "true"}, 2, "", "Hint: nothing listens at http://127.0.0.1:1."},
+		{"a setting that is none", []string{"VAULT_SKIP_VERIFY=maybe", "A=vault:secret/db#k", "VAULT_TOKEN=t"}, []string{"--", "true"}, 1, "", "VAULT_SKIP_VERIFY: want true or false"},
+		{"a dry run", nil, []string{"-output-curl-string", "--", "true"}, 1, "", "A run makes many requests"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			prepareRun(t, tt.env)
+			var out, errs bytes.Buffer
+			code := Main(append([]string{"run"}, tt.args...), System{Stdout: &out, Stderr: &errs, Getenv: os.Getenv})
+			if d := cmp.Diff(tt.out, out.String()); d != "" || code != tt.code {
+				t.Errorf("code %d, want %d: %s %s", code, tt.code, d, &errs)
+			}
+			if got := errs.String(); tt.err == "" && got != "" || !strings.Contains(got, tt.err) || strings.Contains(got, "c4n4ry") {
+				t.Errorf("errors %q, want %q", got, tt.err)
+			}
+		})
+	}
+}
+
+// prepareRun sets the environment, and the current folder with a .env, a config
+// and the token of a login.
+func prepareRun(t *testing.T, env []string) {
+	t.Helper()
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for name, content := range map[string]string{
+		".env": "B=vault:secret/db#password\n", "app.yaml": "pw: vault:secret/db#password\n", ".vault-token": "token",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"TOKEN", "ROLE_ID", "SECRET_ID", "ADDR", "NAMESPACE"} {
+		t.Setenv("VAULT_"+name, "")
+		t.Setenv("COFFER_"+name, "")
+	}
+	for _, entry := range append([]string{"HOME=" + dir, "VAULT_ADDR=" + runServer(t)}, env...) {
+		name, value, _ := strings.Cut(entry, "=")
+		t.Setenv(name, value)
+	}
+}

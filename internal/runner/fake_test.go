@@ -1,0 +1,174 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/cofferhq/coffer/client"
+)
+
+// canary stands in every secret that must not be seen.
+const canary = "c4n4ry"
+
+// fakeServer speaks as much of the API as a run needs. Its secrets are at
+// secret/db (KV version 2).
+type fakeServer struct {
+	mu   sync.Mutex // guards the field below
+	seen []string   // "METHOD PATH TOKEN", preflight left out
+}
+
+func (s *fakeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := strings.TrimPrefix(r.URL.Path, "/v1/")
+	if strings.HasPrefix(path, "sys/internal/ui/mounts/") {
+		fmt.Fprint(w, `{"request_id":"r","data":{"path":"secret/","type":"kv","options":{"version":"2"}}}`)
+		return
+	}
+	token := r.Header.Get("X-Vault-Token")
+	s.mu.Lock()
+	s.seen = append(s.seen, r.Method+" "+path+" "+token)
+	s.mu.Unlock()
+	body, _ := io.ReadAll(r.Body)
+	var fields map[string]string
+	_ = json.Unmarshal(body, &fields)
+	status, text := s.answer(path, token, fields)
+	w.WriteHeader(status)
+	fmt.Fprint(w, text)
+}
+
+func (s *fakeServer) answer(path, token string, body map[string]string) (int, string) {
+	known := map[string]bool{"given": true, "earned": true, "unwrapped": true, "helped": true}
+	switch {
+	case path == "auth/approle/login" || path == "auth/other/login":
+		if body["role_id"] != "role" || body["secret_id"] != "sid" {
+			return 400, `{"errors":["invalid role or secret ID"]}`
+		}
+		return 200, `{"request_id":"r","auth":{"client_token":"earned","lease_duration":3600,"renewable":true}}`
+	case path == "sys/wrapping/unwrap" && token == "wrap-token":
+		return 200, `{"request_id":"r","auth":{"client_token":"unwrapped","lease_duration":3600,"renewable":true}}`
+	case path == "sys/wrapping/unwrap" && token == "wrap-sid":
+		return 200, `{"request_id":"r","data":{"secret_id":"sid"}}`
+	case path == "sys/wrapping/unwrap":
+		return 400, `{"errors":["wrapping token is not valid or does not exist"]}`
+	case !known[token]:
+		return 403, `{"errors":["permission denied"]}`
+	case path == "auth/token/lookup-self":
+		return 200, `{"request_id":"r","data":{"ttl":0,"renewable":false}}`
+	case path == "auth/token/revoke-self":
+		return 204, ""
+	case path == "secret/data/db":
+		return 200, `{"request_id":"r","data":{"data":{"user":"app","password":"c4n4ry-pw","zero":"c4n4ry\u0000","n":{"port":5432}},"metadata":{"version":3,"created_time":"t"}}}`
+	case path == "secret/data/denied":
+		return 403, `{"errors":["permission denied"]}`
+	}
+	return 404, `{"errors":[]}`
+}
+
+// requests returns what was asked, and forgets it.
+func (s *fakeServer) requests() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := s.seen
+	s.seen = nil
+	return seen
+}
+
+func startFake(t *testing.T) (*fakeServer, string) {
+	t.Helper()
+	s := &fakeServer{}
+	h := httptest.NewServer(s)
+	t.Cleanup(h.Close)
+	return s, h.URL
+}
+
+// connect is what the command line does, less the flags.
+func connect(getenv func(string) string) (*client.Client, error) {
+	cfg, err := client.ConfigFromEnv(getenv)
+	if err != nil {
+		return nil, err
+	}
+	cfg.MaxRetries = client.NoRetries
+	return client.New(cfg)
+}
+
+// asProgram makes the test binary a program. The race detector would have it
+// sleep for a second at its end.
+func asProgram() []string {
+	return []string{"RUNNER_TEST_PROGRAM=1", "GORACE=atexit_sleep_ms=0"}
+}
+
+// The test binary is also the program that is run, and the one that runs it, as
+// the first argument says.
+func TestMain(m *testing.M) {
+	if os.Getenv("RUNNER_TEST_PROGRAM") == "" || len(os.Args) < 2 {
+		os.Exit(m.Run())
+	}
+	switch os.Args[1] {
+	case "env":
+		for _, entry := range os.Environ() {
+			fmt.Println(entry)
+		}
+	case "exit":
+		var code int
+		fmt.Sscan(os.Args[2], &code)
+		os.Exit(code)
+	case "die":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	case "cat":
+		cat(os.Args[2])
+	case "signals":
+		tellSignals()
+	case "run":
+		os.Exit(runAsProcess(os.Args[2:]))
+	}
+	os.Exit(0)
+}
+
+// cat prints a file, and who can read it.
+func cat(path string) {
+	path = strings.TrimPrefix(path, "--config=")
+	content, err := os.ReadFile(path)
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	file, _ := os.Stat(path)
+	dir, _ := os.Stat(path[:strings.LastIndex(path, "/")])
+	fmt.Printf("%s\n%v %v\n%s", path, file.Mode(), dir.Mode(), content)
+}
+
+// tellSignals prints the signals that it gets and ends, with code 7, at SIGTERM.
+func tellSignals() {
+	received := make(chan os.Signal, 16)
+	signal.Notify(received, syscall.SIGHUP, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGTERM)
+	fmt.Println(strings.TrimSpace("ready " + strings.Join(os.Args[2:], " ")))
+	for sig := range received {
+		fmt.Println(sig)
+		if sig == syscall.SIGTERM {
+			os.Exit(7)
+		}
+	}
+}
+
+func runAsProcess(command []string) int {
+	code, err := Run(context.Background(), Options{
+		Command: command, Env: os.Environ(), ConfigFile: os.Getenv("RUNNER_TEST_CONFIG"), AllowDisk: true,
+		Connect: connect, HelperToken: func() (string, error) { return "", nil },
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Warn: func(text string) { fmt.Fprintln(os.Stderr, text) },
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	return code
+}
