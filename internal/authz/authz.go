@@ -4,6 +4,7 @@ package authz
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -47,7 +48,38 @@ type Store struct {
 type set struct {
 	texts  map[string]string
 	parsed map[string]*policy.Policy
-	acls   sync.Map // names joined, and the entity if its name matters → *policy.ACL
+
+	acls       sync.Map // key of names → *policy.ACL, see setKey
+	remembered atomic.Int64
+}
+
+// maxRemembered bounds the ACLs that are kept. Clients choose which policies their
+// tokens have, so the number of different sets is theirs to choose as well.
+const maxRemembered = 4096
+
+// remember keeps an ACL. When there are too many all are forgotten, which costs
+// those in use one compilation each.
+func (s *set) remember(key string, acl *policy.ACL) {
+	if s.remembered.Add(1) > maxRemembered {
+		s.acls.Clear()
+		s.remembered.Store(1)
+	}
+	s.acls.Store(key, acl)
+}
+
+// setKey is names in one text from which they can be told apart again: a name may
+// have any character.
+func setKey(names []string) string {
+	n := 0
+	for _, name := range names {
+		n += len(name) + 2
+	}
+	key := make([]byte, 0, n)
+	for _, name := range names {
+		key = binary.AppendUvarint(key, uint64(len(name)))
+		key = append(key, name...)
+	}
+	return string(key)
 }
 
 // NewStore returns a Store of one namespace on the barrier.
@@ -182,12 +214,12 @@ func (s *Store) Missing(names []string) []string {
 // allow nothing. entityID fills in templates; it may be empty.
 func (s *Store) ACL(ctx context.Context, names []string, entityID string) (*policy.ACL, error) {
 	all := s.set.Load()
-	key := strings.Join(names, ",")
-	policies := make([]*policy.Policy, 0, len(names))
-	templated := false
+	key := setKey(names)
 	if acl, ok := all.acls.Load(key); ok {
 		return acl.(*policy.ACL), nil
 	}
+	policies := make([]*policy.Policy, 0, len(names))
+	templated := false
 	for _, name := range names {
 		if name == "root" {
 			policies = append(policies, policy.Root())
@@ -207,7 +239,7 @@ func (s *Store) ACL(ctx context.Context, names []string, entityID string) (*poli
 	}
 	acl, err := policy.Compile(policies, nil)
 	if err == nil {
-		all.acls.Store(key, acl)
+		all.remember(key, acl)
 	}
 	return acl, err
 }

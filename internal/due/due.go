@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/cofferhq/coffer/internal/storage"
@@ -41,12 +42,24 @@ type row struct {
 
 func table() string { return storage.Plain("due") }
 
+// latest is the last time that a key can hold.
+var latest = time.Unix(0, math.MaxInt64)
+
+// key names the item's row. Times that no key can hold are moved to the nearest
+// that one can: what is due after the year 2262 need not be in order.
 func (i Item) key() string {
-	return table() + storage.Order(uint64(i.At.UnixNano())) +
+	var at uint64
+	switch {
+	case i.At.After(latest):
+		at = math.MaxInt64
+	case i.At.Unix() >= 0:
+		at = uint64(i.At.UnixNano())
+	}
+	return table() + storage.Order(at) +
 		storage.Plain(string(i.Kind)) + storage.Plain(i.Namespace) + storage.Plain(i.Ref)
 }
 
-// Schedule adds the item in tx. Times before 1970 are not allowed.
+// Schedule adds the item in tx.
 func Schedule(tx *storage.Tx, i Item) error {
 	value, err := json.Marshal(row{Version: formatVersion, Attempts: i.Attempts})
 	if err != nil {
@@ -72,7 +85,7 @@ func parse(e storage.Entry) (Item, error) {
 	if err := json.Unmarshal(e.Value, &r); err != nil {
 		return Item{}, fmt.Errorf("due item: %w", err)
 	}
-	if rest != "" || r.Version != formatVersion {
+	if rest != "" || r.Version != formatVersion || segs[1].Number() > math.MaxInt64 {
 		return Item{}, errors.New("due item: written by a newer version of coffer")
 	}
 	return Item{
@@ -84,27 +97,31 @@ func parse(e storage.Entry) (Item, error) {
 	}, nil
 }
 
-// Each calls fn for the items that are due at now, in order, until fn returns
-// an error, and returns when the next item after now is due; zero if none is.
-func Each(ctx context.Context, s storage.Store, now time.Time, fn func(Item) error) (next time.Time, err error) {
+// read returns at most n items that are due at now, in order, of those after the
+// key after, and the key of the last; "" if there are no more. It passes over
+// rows that it can't read and returns, beside the items, an error that tells of
+// one: they must not hold up the rest.
+func read(ctx context.Context, s storage.Store, now time.Time, after string, n int) (items []Item, last string, err error) {
+	var unread error
 	err = storage.View(ctx, s, func(tx *storage.Tx) error {
-		for e, err := range tx.Scan(ctx, table(), "") {
+		for e, err := range tx.Scan(ctx, table(), after) {
 			if err != nil {
 				return err
 			}
 			item, err := parse(e)
 			if err != nil {
-				return err
+				unread = err
+				continue
 			}
 			if item.At.After(now) {
-				next = item.At
 				return nil
 			}
-			if err := fn(item); err != nil {
-				return err
+			if items = append(items, item); len(items) == n {
+				last = e.Key
+				return nil
 			}
 		}
 		return nil
 	})
-	return next, err
+	return items, last, errors.Join(err, unread)
 }

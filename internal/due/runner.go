@@ -13,11 +13,12 @@ import (
 
 // Handler does what an item asks for. It removes the item with [Cancel] in the
 // commit that makes its effect durable. It must bear being called again for an
-// item that it has done already.
+// item that it has done already. Its context ends after [Patience].
 type Handler func(ctx context.Context, i Item) error
 
 // Runner does what has fallen due. It owns one goroutine, which Start starts and
-// Close joins, and at most Workers more. What is due lives in the store.
+// Close joins, and at most eight more, one for each item under way. What is due
+// lives in the store.
 type Runner struct {
 	store    storage.Store
 	handlers map[Kind]Handler
@@ -26,7 +27,16 @@ type Runner struct {
 
 	cancel context.CancelFunc
 	done   chan struct{} // closed when run has returned
+
+	slots   chan struct{} // one taken for each item under way
+	working sync.WaitGroup
+
+	mu   sync.Mutex          // guards the field below
+	busy map[string]struct{} // keys of the items under way
 }
+
+// Patience is how long a handler may take.
+const Patience = time.Minute
 
 const (
 	workers  = 8                      // items under way at once
@@ -38,7 +48,10 @@ const (
 // Start returns a running Runner. The handlers must not change any more.
 func Start(s storage.Store, handlers map[Kind]Handler, log *slog.Logger, now func() time.Time) *Runner {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &Runner{store: s, handlers: handlers, log: log, now: now, cancel: cancel, done: make(chan struct{})}
+	r := &Runner{
+		store: s, handlers: handlers, log: log, now: now, cancel: cancel, done: make(chan struct{}),
+		slots: make(chan struct{}, workers), busy: make(map[string]struct{}),
+	}
 	go r.run(ctx)
 	return r
 }
@@ -48,6 +61,7 @@ func (r *Runner) Close() error { r.cancel(); <-r.done; return nil }
 
 func (r *Runner) run(ctx context.Context) {
 	defer close(r.done)
+	defer r.working.Wait()
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
@@ -62,50 +76,63 @@ func (r *Runner) run(ctx context.Context) {
 	}
 }
 
-var errBatchFull = errors.New("due: batch is full")
-
-// pass does all that is due now.
+// pass starts all that is due now and not under way. It waits for a slot for
+// each item, but not for the items: one that hangs must not hold up the others.
 func (r *Runner) pass(ctx context.Context) error {
-	for more := true; more && ctx.Err() == nil; {
-		var items []Item
-		_, err := Each(ctx, r.store, r.now(), func(i Item) error {
-			items = append(items, i)
-			if len(items) == batch {
-				return errBatchFull
+	var unread error
+	for after := ""; ; {
+		items, last, err := read(ctx, r.store, r.now(), after, batch)
+		unread = errors.Join(unread, err)
+		for _, item := range items {
+			if !r.start(ctx, item) {
+				return ctx.Err()
 			}
-			return nil
-		})
-		more = errors.Is(err, errBatchFull)
-		if err != nil && !more {
-			return err
 		}
-		r.doAll(ctx, items)
-	}
-	return nil
-}
-
-func (r *Runner) doAll(ctx context.Context, items []Item) {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	slots := make(chan struct{}, workers)
-	for _, item := range items {
-		if ctx.Err() != nil {
-			return
+		if last == "" {
+			return unread
 		}
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			r.do(ctx, item)
-		})
+		after = last
 	}
 }
 
+// start does item in a slot of its own, unless it is under way. It says no if
+// ctx has ended.
+func (r *Runner) start(ctx context.Context, item Item) bool {
+	if !r.claim(item) {
+		return true
+	}
+	select {
+	case r.slots <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	}
+	r.working.Go(func() {
+		defer func() { <-r.slots }()
+		defer r.yield(item)
+		r.do(ctx, item)
+	})
+	return true
+}
+
+func (r *Runner) claim(item Item) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, taken := r.busy[item.key()]; taken {
+		return false
+	}
+	r.busy[item.key()] = struct{}{}
+	return true
+}
+
+func (r *Runner) yield(item Item) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.busy, item.key())
+}
+
+// do calls the item's handler and, if that fails, puts the item off.
 func (r *Runner) do(ctx context.Context, item Item) {
-	handle := r.handlers[item.Kind]
-	err := errors.New("due: no handler for this kind")
-	if handle != nil {
-		err = handle(ctx, item)
-	}
+	err := r.handle(ctx, item)
 	if err == nil || ctx.Err() != nil {
 		return
 	}
@@ -127,6 +154,16 @@ func (r *Runner) do(ctx context.Context, item Item) {
 	if err != nil && ctx.Err() == nil {
 		r.log.Error("rescheduling a due item", "kind", item.Kind, "ref", item.Ref, "error", err)
 	}
+}
+
+func (r *Runner) handle(ctx context.Context, item Item) error {
+	handle := r.handlers[item.Kind]
+	if handle == nil {
+		return errors.New("due: no handler for this kind")
+	}
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	return handle(ctx, item)
 }
 
 // Pause is the time to wait before the next attempt: it doubles with each, from

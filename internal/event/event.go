@@ -65,8 +65,12 @@ func Parse(e storage.Entry) (Record, error) {
 	return r, nil
 }
 
+// roomLeft is how many operations Prune leaves to its caller.
+const roomLeft = 8
+
 // Prune removes events that are older than Retention at now, as many as fit one
-// commit, in tx. It says whether there may be more.
+// commit with some operations of the caller's, in tx. It says whether there may
+// be more.
 func Prune(ctx context.Context, tx *storage.Tx, now time.Time) (more bool, err error) {
 	limit := uint64(now.Add(-Retention).UnixNano())
 	for e, err := range tx.Scan(ctx, Table(), "") {
@@ -80,7 +84,7 @@ func Prune(ctx context.Context, tx *storage.Tx, now time.Time) (more bool, err e
 		if at.Number() >= limit {
 			return false, nil
 		}
-		if tx.Room() == 0 {
+		if tx.Room() <= roomLeft {
 			return true, nil
 		}
 		tx.Delete(e.Key)

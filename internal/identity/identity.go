@@ -57,6 +57,10 @@ func Login(ctx context.Context, tx *storage.Tx, ns, mountAccessor, name string, 
 	}
 	id := string(e.Value)
 	entity, err := Get(ctx, tx, ns, id)
+	if errors.Is(err, storage.ErrNotFound) {
+		// An alias of nobody must not lock its owner out.
+		return create(tx, ns, Alias{ID: NewUUID(), Name: name, MountAccessor: mountAccessor, Metadata: meta}, now)
+	}
 	if err != nil {
 		return "", err
 	}

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -41,9 +42,12 @@ type Lease struct {
 	Renewable   bool            `json:"rnw,omitempty"`
 	State       json.RawMessage `json:"st,omitempty"` // the engine's
 
-	// Failures counts attempts to revoke, LastError is the kind of the last one.
-	Failures  int    `json:"fail,omitempty"`
-	LastError string `json:"err,omitempty"`
+	// Revoking is when revocation began. The lease can't be renewed any more, and
+	// is kept until its engine has succeeded. Failures counts the attempts that
+	// have not, LastError is the kind of the last one.
+	Revoking  time.Time `json:"rev,omitzero"`
+	Failures  int       `json:"fail,omitempty"`
+	LastError string    `json:"err,omitempty"`
 }
 
 // New returns a lease of what a request on path gave away at now. limit is how
@@ -51,7 +55,7 @@ type Lease struct {
 func New(ns, path string, l *logical.Lease, ttl, limit time.Duration, now time.Time) *Lease {
 	ref := rand.Text()
 	return &Lease{
-		ID: path + "/" + ref, Namespace: ns, Ref: ref,
+		ID: strings.TrimSuffix(path, "/") + "/" + ref, Namespace: ns, Ref: ref,
 		Issued: now, Expires: now.Add(min(ttl, limit)), TTL: min(ttl, limit), MaxTTL: limit,
 		Renewable: l.Renewable, State: l.State,
 	}
@@ -63,9 +67,13 @@ func (l *Lease) Left(now time.Time) time.Duration {
 }
 
 // Extend moves the end of the lease at now by increment (zero: the lifetime it
-// was given), within its limit.
+// was given), within its limit. It returns an error of kind logical.ErrInvalid if
+// the lease is not renewable or is over.
 func (l *Lease) Extend(now time.Time, increment time.Duration) error {
-	if !l.Renewable {
+	switch {
+	case !l.Revoking.IsZero() || !now.Before(l.Expires):
+		return logical.Invalid("lease not found")
+	case !l.Renewable:
 		return logical.Invalid("lease is not renewable")
 	}
 	if increment == 0 {
@@ -75,15 +83,22 @@ func (l *Lease) Extend(now time.Time, increment time.Duration) error {
 	if limit := l.Issued.Add(l.MaxTTL); end.After(limit) {
 		end = limit
 	}
-	if end.Before(now) {
+	if !end.After(now) {
 		return logical.Invalid("past the max TTL, cannot renew")
 	}
 	l.Expires, l.LastRenewal = end, now
 	return nil
 }
 
-func (l *Lease) end() due.Item {
-	return due.Item{At: l.Expires, Kind: Kind, Namespace: l.Namespace, Ref: l.Ref}
+// item is the item of the due queue that every lease has: at its end, or when
+// its revocation, which has begun, is to be taken up. The runner may have put it
+// off; then it finds, some time later, that there is nothing to do.
+func (l *Lease) item() due.Item {
+	at := l.Expires
+	if !l.Revoking.IsZero() {
+		at = l.Revoking.Add(resumeAfter)
+	}
+	return due.Item{At: at, Kind: Kind, Namespace: l.Namespace, Ref: l.Ref}
 }
 
 // Store keeps the leases of all namespaces. It is safe for concurrent use.
@@ -112,23 +127,31 @@ func ofToken(ns, tokenID string) string {
 	return storage.Plain("tokenlease") + storage.Plain(ns) + storage.Plain(tokenID)
 }
 
-// Put stores a new or changed lease in tx. previous is the record it replaces,
-// or nil.
+// Put stores a new or renewed lease in tx. previous is the record it replaces,
+// or nil; tx has made sure that it still is the one that is stored.
 func (s *Store) Put(tx *storage.Tx, l, previous *Lease) error {
+	if previous != nil {
+		due.Cancel(tx, previous.item())
+	}
+	if err := l.put(tx); err != nil {
+		return err
+	}
+	tx.Put(refKey(l.Namespace, l.Ref), []byte(l.ID))
+	if l.TokenID != "" {
+		tx.Put(ofToken(l.Namespace, l.TokenID)+storage.Plain(l.Ref), []byte(l.ID))
+	}
+	return due.Schedule(tx, l.item())
+}
+
+// put stores the record alone.
+func (l *Lease) put(tx *storage.Tx) error {
 	l.Version = formatVersion
 	value, err := json.Marshal(l)
 	if err != nil {
 		return err
 	}
-	if previous != nil {
-		due.Cancel(tx, previous.end())
-	}
 	tx.Put(recordKey(l.Namespace, l.ID), value)
-	tx.Put(refKey(l.Namespace, l.Ref), []byte(l.ID))
-	if l.TokenID != "" {
-		tx.Put(ofToken(l.Namespace, l.TokenID)+storage.Plain(l.Ref), []byte(l.ID))
-	}
-	return due.Schedule(tx, l.end())
+	return nil
 }
 
 // Get reads a lease in tx, or returns ErrUnknown.
@@ -169,122 +192,6 @@ func (s *Store) Children(ctx context.Context, ns, path string) (names []string, 
 	return names, err
 }
 
-// Revoke frees what the lease is about and removes it. An unknown lease is no
-// error. If the engine fails, the lease stays, is due at once, and the error is
-// returned.
-func (s *Store) Revoke(ctx context.Context, ns, id string, now time.Time) error {
-	l, err := s.Lookup(ctx, ns, id)
-	if errors.Is(err, ErrUnknown) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if err := s.free(ctx, l); err != nil {
-		if _, qerr := storage.Update(ctx, s.store, func(tx *storage.Tx) error {
-			return s.fail(ctx, tx, ns, id, now)
-		}); qerr != nil {
-			return qerr
-		}
-		return err
-	}
-	return s.remove(ctx, ns, id)
-}
-
-// Forget removes the lease without freeing what it is about.
-func (s *Store) Forget(ctx context.Context, ns, id string) error { return s.remove(ctx, ns, id) }
-
-// Expire handles an item of the due queue.
-func (s *Store) Expire(ctx context.Context, item due.Item, now time.Time) error {
-	var id string
-	err := storage.View(ctx, s.store, func(tx *storage.Tx) error {
-		e, err := tx.Get(ctx, refKey(item.Namespace, item.Ref))
-		id = string(e.Value)
-		return err
-	})
-	if err == nil {
-		err = s.freeAndRemove(ctx, item, id, now)
-	}
-	if err != nil && !errors.Is(err, storage.ErrNotFound) {
-		return err
-	}
-	_, err = storage.Update(ctx, s.store, func(tx *storage.Tx) error {
-		due.Cancel(tx, item)
-		return nil
-	})
-	return err
-}
-
-func (s *Store) freeAndRemove(ctx context.Context, item due.Item, id string, now time.Time) error {
-	l, err := s.Lookup(ctx, item.Namespace, id)
-	if errors.Is(err, ErrUnknown) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if l.Expires.After(now) { // renewed meanwhile
-		return nil
-	}
-	if err := s.free(ctx, l); err != nil {
-		return err
-	}
-	return s.remove(ctx, item.Namespace, id)
-}
-
-func (s *Store) fail(ctx context.Context, tx *storage.Tx, ns, id string, now time.Time) error {
-	l, err := s.Get(ctx, tx, ns, id)
-	if errors.Is(err, ErrUnknown) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	previous := *l
-	l.Failures++
-	l.Renewable = false
-	l.Expires = now
-	return s.Put(tx, l, &previous)
-}
-
-func (s *Store) remove(ctx context.Context, ns, id string) error {
-	_, err := storage.Update(ctx, s.store, func(tx *storage.Tx) error {
-		l, err := s.Get(ctx, tx, ns, id)
-		if errors.Is(err, ErrUnknown) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		tx.Delete(recordKey(ns, id))
-		tx.Delete(refKey(ns, l.Ref))
-		if l.TokenID != "" {
-			tx.Delete(ofToken(ns, l.TokenID) + storage.Plain(l.Ref))
-		}
-		due.Cancel(tx, l.end())
-		return nil
-	})
-	return err
-}
-
-// RevokeToken revokes the leases of a token. What an engine can't free now stays
-// due, and is no reason to keep the token: only an error of the store is
-// returned.
-func (s *Store) RevokeToken(ctx context.Context, ns, tokenID string, now time.Time) error {
-	ids, err := s.collect(ctx, ofToken(ns, tokenID), func(e storage.Entry) (string, error) {
-		return string(e.Value), nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if err := s.Revoke(ctx, ns, id, now); err != nil && ctx.Err() != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Below returns the ids of all leases whose id begins with the path prefix, at
 // the end of an element.
 func (s *Store) Below(ctx context.Context, ns, prefix string) ([]string, error) {
@@ -292,7 +199,7 @@ func (s *Store) Below(ctx context.Context, ns, prefix string) ([]string, error) 
 		prefix += "/"
 	}
 	table := recordKey(ns, "")
-	return s.collect(ctx, recordKey(ns, prefix), func(e storage.Entry) (string, error) {
+	ids, _, err := s.ids(ctx, recordKey(ns, prefix), "", unlimited, func(e storage.Entry) (string, error) {
 		var id strings.Builder
 		for rest := e.Key[len(table):]; rest != ""; {
 			seg, more, err := storage.Cut(rest)
@@ -304,11 +211,17 @@ func (s *Store) Below(ctx context.Context, ns, prefix string) ([]string, error) 
 		}
 		return id.String(), nil
 	})
+	return ids, err
 }
 
-func (s *Store) collect(ctx context.Context, prefix string, idOf func(storage.Entry) (string, error)) (ids []string, err error) {
+// unlimited is for lists that are wanted whole.
+const unlimited = math.MaxInt
+
+// ids returns the ids of at most n rows below prefix, of those after the key
+// after, and the key of the last; "" if there are no more.
+func (s *Store) ids(ctx context.Context, prefix, after string, n int, idOf func(storage.Entry) (string, error)) (ids []string, last string, err error) {
 	err = storage.View(ctx, s.store, func(tx *storage.Tx) error {
-		for e, err := range tx.Scan(ctx, prefix, "") {
+		for e, err := range tx.Scan(ctx, prefix, after) {
 			if err != nil {
 				return err
 			}
@@ -316,9 +229,12 @@ func (s *Store) collect(ctx context.Context, prefix string, idOf func(storage.En
 			if err != nil {
 				return err
 			}
-			ids = append(ids, id)
+			if ids = append(ids, id); len(ids) == n {
+				last = e.Key
+				return nil
+			}
 		}
 		return nil
 	})
-	return ids, err
+	return ids, last, err
 }

@@ -148,6 +148,9 @@ func convert(t FieldType, raw json.RawMessage) (any, error) {
 		if err != nil {
 			return nil, err
 		}
+		if s == "" {
+			return false, nil
+		}
 		b, err := strconv.ParseBool(s)
 		if err != nil {
 			return nil, fmt.Errorf("expected a boolean")
@@ -335,35 +338,46 @@ func textMapOf(raw json.RawMessage) (map[string]string, error) {
 	return texts, nil
 }
 
+// maxSeconds bounds durations, to some 272 years: room to add without overflow.
+const maxSeconds = 1 << 33
+
 // ParseDuration reads a duration as Vault's clients write it: a number of
 // seconds, or a Go duration that also knows days ("1d"). The empty text is zero;
-// negative ones are refused.
+// negative ones are refused, and those of more than 272 years.
 func ParseDuration(s string) (time.Duration, error) {
-	const max = 1 << 33 // seconds, some 272 years: room to add without overflow
 	s = strings.TrimSpace(s)
 	if s == "" {
 		return 0, nil
 	}
-	var d time.Duration
 	if sec, err := strconv.ParseFloat(s, 64); err == nil {
-		if math.IsNaN(sec) || sec < 0 || sec > max {
-			return 0, fmt.Errorf("duration is out of range")
-		}
-		d = time.Duration(sec * float64(time.Second))
-		if sec == math.Trunc(sec) {
-			d = time.Duration(sec) * time.Second
-		}
-	} else if days, ok := strings.CutSuffix(s, "d"); ok {
-		n, err := strconv.ParseFloat(days, 64)
-		if err != nil || !(n >= 0 && n <= max/86400) {
-			return 0, fmt.Errorf("expected a duration such as 90, \"90s\", \"1h30m\" or \"1d\"")
-		}
-		d = time.Duration(n * 24 * float64(time.Hour))
-	} else if d, err = time.ParseDuration(s); err != nil {
-		return 0, fmt.Errorf("expected a duration such as 90, \"90s\", \"1h30m\" or \"1d\"")
+		return scaled(sec, time.Second)
 	}
-	if d < 0 {
+	if text, ok := strings.CutSuffix(s, "d"); ok {
+		if days, err := strconv.ParseFloat(text, 64); err == nil {
+			return scaled(days, 24*time.Hour)
+		}
+	}
+	d, err := time.ParseDuration(s)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("expected a duration such as 90, \"90s\", \"1h30m\" or \"1d\"")
+	case d < 0:
 		return 0, fmt.Errorf("a duration cannot be negative")
+	case d > maxSeconds*time.Second:
+		return 0, fmt.Errorf("duration is out of range")
 	}
 	return d, nil
+}
+
+// scaled is n units.
+func scaled(n float64, unit time.Duration) (time.Duration, error) {
+	switch {
+	case n < 0:
+		return 0, fmt.Errorf("a duration cannot be negative")
+	case !(n*unit.Seconds() <= maxSeconds): // or not a number
+		return 0, fmt.Errorf("duration is out of range")
+	case n == math.Trunc(n):
+		return time.Duration(n) * unit, nil
+	}
+	return time.Duration(n * float64(unit)), nil
 }

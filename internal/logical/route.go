@@ -76,6 +76,9 @@ type node struct {
 	rest     *Endpoint // "{name...}"
 	restName string
 	here     *Endpoint
+	// slash is here for a path that ends in a slash, if there is rest as well:
+	// what here does not take is for rest.
+	slash *Endpoint
 }
 
 // Bind makes the endpoints of e from its table. It panics if the table is
@@ -94,6 +97,7 @@ func Bind[E any](e E, routes Routes[E]) *Endpoints {
 		}
 		ep.actions[r.Op] = a
 	}
+	t.root.join()
 	return t
 }
 
@@ -101,35 +105,7 @@ func Bind[E any](e E, routes Routes[E]) *Endpoints {
 func (t *Endpoints) All() []*Endpoint { return t.all }
 
 func (t *Endpoints) add(pattern string) *Endpoint {
-	at := &t.root
-	var ep **Endpoint
-	for rest, more := pattern, true; more; {
-		var seg string
-		seg, rest, more = strings.Cut(rest, "/")
-		name, isField := strings.CutPrefix(seg, "{")
-		name = strings.TrimSuffix(name, "}")
-		switch {
-		case !isField:
-			if at.literal == nil {
-				at.literal = make(map[string]*node)
-			}
-			if at.literal[seg] == nil {
-				at.literal[seg] = &node{}
-			}
-			at = at.literal[seg]
-			ep = &at.here
-		case strings.HasSuffix(name, "..."):
-			at.restName = strings.TrimSuffix(name, "...")
-			ep = &at.rest
-		default:
-			if at.one == nil {
-				at.one = &node{}
-				at.oneName = name
-			}
-			at = at.one
-			ep = &at.here
-		}
-	}
+	ep := t.root.place(pattern, pattern)
 	if *ep == nil {
 		*ep = &Endpoint{Pattern: pattern}
 		t.all = append(t.all, *ep)
@@ -138,45 +114,97 @@ func (t *Endpoints) add(pattern string) *Endpoint {
 	return *ep
 }
 
+// place returns where the endpoint belongs whose pattern ends in rest, below n.
+// It panics if the pattern is malformed, or names a segment otherwise than
+// another pattern does.
+func (n *node) place(rest, pattern string) **Endpoint {
+	seg, rest, more := strings.Cut(rest, "/")
+	name, isField := strings.CutPrefix(seg, "{")
+	name, isWhole := strings.CutSuffix(name, "}")
+	name, isRest := strings.CutSuffix(name, "...")
+	isRest = isRest && isField
+	next, named := n, &n.restName
+	switch {
+	case !isField:
+		if n.literal[seg] == nil {
+			if n.literal == nil {
+				n.literal = make(map[string]*node)
+			}
+			n.literal[seg] = &node{}
+		}
+		next, named = n.literal[seg], nil
+	case !isRest:
+		if n.one == nil {
+			n.one = &node{}
+		}
+		next, named = n.one, &n.oneName
+	}
+	if isField {
+		if !isWhole || name == "" || isRest && more || *named != "" && *named != name {
+			panic("logical: internal error: pattern " + pattern)
+		}
+		*named = name
+	}
+	switch {
+	case more:
+		return next.place(rest, pattern)
+	case isRest:
+		return &n.rest
+	}
+	return &next.here
+}
+
+// join makes what is called slash, in n and below.
+func (n *node) join() {
+	if n.here != nil && n.rest != nil {
+		both := *n.here
+		for op, a := range n.rest.actions {
+			if both.actions[op] == nil {
+				both.actions[op] = a
+			}
+		}
+		n.slash = &both
+	}
+	for _, next := range n.literal {
+		next.join()
+	}
+	if n.one != nil {
+		n.one.join()
+	}
+}
+
 // Param is a field that was read off the path.
 type Param struct{ Name, Value string }
 
-// Find returns the endpoint of path and the fields in it, or nil.
+// Find returns the endpoint of path and the fields in it, or nil. Where one
+// pattern is the beginning of another, as "leases/lookup" is of
+// "leases/lookup/{prefix...}", a path that ends with the slash between is of both.
 func (t *Endpoints) Find(path string) (*Endpoint, []Param) {
-	return t.root.find(path, nil)
+	return t.root.find(path, true, nil)
 }
 
-func (n *node) find(path string, params []Param) (*Endpoint, []Param) {
-	if path == "" && n.here != nil {
+// find looks for path below n. open says that a slash, or nothing at all, stands
+// before path: without, "data" would match "data/{path...}".
+func (n *node) find(path string, open bool, params []Param) (*Endpoint, []Param) {
+	switch {
+	case path == "" && open && n.slash != nil:
+		return n.slash, append(params, Param{n.restName, ""})
+	case path == "" && n.here != nil:
 		return n.here, params
 	}
-	seg, rest, _ := strings.Cut(path, "/")
+	seg, rest, more := strings.Cut(path, "/")
 	if next := n.literal[seg]; next != nil {
-		if ep, ps := next.find(rest, params); ep != nil && takes(ep, path, seg) {
+		if ep, ps := next.find(rest, more, params); ep != nil {
 			return ep, ps
 		}
 	}
 	if n.one != nil && seg != "" {
-		if ep, ps := n.one.find(rest, append(params, Param{n.oneName, seg})); ep != nil {
+		if ep, ps := n.one.find(rest, more, append(params, Param{n.oneName, seg})); ep != nil {
 			return ep, ps
 		}
 	}
-	if n.rest != nil {
+	if n.rest != nil && open {
 		return n.rest, append(params, Param{n.restName, path})
 	}
 	return nil, nil
-}
-
-// takes keeps "data" from matching the pattern "data/{path...}": only "data/"
-// does.
-func takes(ep *Endpoint, path, seg string) bool {
-	return len(path) > len(seg) || !strings.HasSuffix(ep.Pattern, seg+"/{"+lastField(ep.Pattern)+"}")
-}
-
-func lastField(pattern string) string {
-	i := strings.LastIndexByte(pattern, '{')
-	if i < 0 {
-		return ""
-	}
-	return strings.TrimSuffix(pattern[i+1:], "}")
 }

@@ -73,8 +73,9 @@ func (e *Entry) Point(l Limits) logical.MountPoint {
 		p.MaxLeaseTTL = l.MaxLeaseTTL
 	}
 	if p.DefaultLeaseTTL == 0 {
-		p.DefaultLeaseTTL = min(l.DefaultLeaseTTL, p.MaxLeaseTTL)
+		p.DefaultLeaseTTL = l.DefaultLeaseTTL
 	}
+	p.DefaultLeaseTTL = min(p.DefaultLeaseTTL, p.MaxLeaseTTL)
 	return p
 }
 
@@ -182,10 +183,11 @@ func (e *Entry) put(tx *storage.Tx) error {
 }
 
 // Free returns an error of kind logical.ErrInvalid if a mount of entries is at
-// path, above it or below it.
+// path, above it or below it. So is one that is leaving until it has gone: its
+// leases are known by their paths, and must not be taken for another mount's.
 func Free(path string, entries []*Entry) error {
 	for _, e := range entries {
-		if !e.Leaving && (strings.HasPrefix(path, e.Path) || strings.HasPrefix(e.Path, path)) {
+		if strings.HasPrefix(path, e.Path) || strings.HasPrefix(e.Path, path) {
 			return logical.Invalid("path is already in use at %s", e.Path)
 		}
 	}

@@ -11,16 +11,21 @@ import (
 	"github.com/cofferhq/coffer/internal/barrier"
 )
 
-// batch is what a batch token carries, sealed, in its text.
+// batch is what a batch token carries, sealed, in its text. The key is the
+// cluster's own, so another cluster can't open it.
 type batch struct {
-	Namespace string `json:"ns"`
+	Namespace  string `json:"ns"`
+	Generation uint64 `json:"gen"` // of the cluster, when the token was made
 	*Token
 }
+
+// bodyEncoding is strict, so that no two texts are one token.
+var bodyEncoding = base64.RawURLEncoding.Strict()
 
 func isBatch(text string) bool { return strings.HasPrefix(text, prefixBatch) }
 
 func (s *Store) sealBatch(t *Token) (string, error) {
-	plain, err := json.Marshal(batch{Namespace: t.Namespace, Token: t})
+	plain, err := json.Marshal(batch{Namespace: t.Namespace, Generation: s.keys.Generation(), Token: t})
 	if err != nil {
 		return "", err
 	}
@@ -28,13 +33,16 @@ func (s *Store) sealBatch(t *Token) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return prefixBatch + base64.RawURLEncoding.EncodeToString(blob), nil
+	return checked(prefixBatch + bodyEncoding.EncodeToString(blob)), nil
 }
 
-// openBatch returns the token in text if it is ours, of that namespace, alive at
-// now, and its parent, if it has one, lives too.
+// openBatch returns the token in text if it is ours, of that namespace and this
+// generation, alive at now, and its parent, if it has one, lives too.
 func (s *Store) openBatch(ctx context.Context, ns, text string, now time.Time) (*Token, error) {
-	blob, err := base64.RawURLEncoding.DecodeString(text[len(prefixBatch):])
+	if !WellFormed(text) {
+		return nil, ErrUnknown
+	}
+	blob, err := bodyEncoding.DecodeString(text[len(prefixBatch) : len(text)-checkChars])
 	if err != nil {
 		return nil, ErrUnknown
 	}
@@ -49,7 +57,7 @@ func (s *Store) openBatch(ctx context.Context, ns, text string, now time.Time) (
 	if err := json.Unmarshal(plain, &b); err != nil || b.Version != formatVersion {
 		return nil, ErrUnknown
 	}
-	if b.Namespace != ns || !now.Before(b.Expires) {
+	if b.Namespace != ns || b.Generation != s.keys.Generation() || !now.Before(b.Expires) {
 		return nil, ErrUnknown
 	}
 	t := b.Token

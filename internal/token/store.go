@@ -22,18 +22,24 @@ const Kind due.Kind = "token"
 
 const formatVersion = 1
 
+// maxRecordBytes bounds what a token carries, so that at half a commit there
+// always is room for one more.
+const maxRecordBytes = storage.MaxCommitBytes / 3
+
 // Keys is what the store needs of the barrier.
 type Keys interface {
 	MAC(purpose barrier.Purpose, parts ...[]byte) ([]byte, error)
 	Encrypt(purpose barrier.Purpose, plaintext, aad []byte) ([]byte, error)
 	Decrypt(purpose barrier.Purpose, ciphertext, aad []byte) ([]byte, error)
+	Generation() uint64
 }
 
 // Store keeps the tokens of all namespaces. It is safe for concurrent use.
 //
 // The rows of one service token, all of which are written and removed together:
 // the record by id, the id by accessor, the place below its parent, and its
-// expiry in the due queue.
+// expiry in the due queue. Beyond that, a dying or spent token has an item in the
+// due queue, or has an ancestor that does: so what has been begun is finished.
 type Store struct {
 	store storage.Store
 	keys  Keys
@@ -83,16 +89,15 @@ func (s *Store) Create(ctx context.Context, tx *storage.Tx, t *Token, text strin
 		return s.sealBatch(t)
 	}
 	if t.Parent != "" {
-		parent, err := get(ctx, tx, t.Namespace, t.Parent)
-		if err != nil {
+		if _, err := alive(ctx, tx, t.Namespace, t.Parent, t.Created); err != nil {
 			return "", err
 		}
-		if parent.Dying {
-			return "", ErrUnknown
-		}
 	}
-	if text == "" {
+	switch {
+	case text == "":
 		text = newText(prefixService)
+	case reserved(text) && !WellFormed(text) || isBatch(text):
+		return "", logical.Invalid("custom token ID cannot look like one that coffer makes")
 	}
 	var err error
 	if t.ID, err = s.id(text); err != nil {
@@ -122,25 +127,41 @@ func (t *Token) put(tx *storage.Tx) error {
 	if err != nil {
 		return err
 	}
+	// Renewal and revocation add some words to a record, and must not fail for it.
+	if fresh := t.LastRenewal.IsZero() && t.alive(t.Created); fresh && len(value) > maxRecordBytes {
+		return logical.Errorf(logical.ErrTooLarge, "what the token carries is larger than %d bytes", maxRecordBytes)
+	}
 	tx.Put(recordKey(t.Namespace, t.ID), value)
 	return nil
 }
 
-func (t *Token) expiry() due.Item {
-	return due.Item{At: t.Expires, Kind: Kind, Namespace: t.Namespace, Ref: t.ID}
+// at is an item of the due queue about the token.
+func (t *Token) at(when time.Time) due.Item {
+	return due.Item{At: when, Kind: Kind, Namespace: t.Namespace, Ref: t.ID}
 }
 
 func (t *Token) scheduleExpiry(tx *storage.Tx) error {
 	if t.Expires.IsZero() {
 		return nil
 	}
-	return due.Schedule(tx, t.expiry())
+	return due.Schedule(tx, t.at(t.Expires))
 }
 
-func (t *Token) cancelExpiry(tx *storage.Tx) {
+// items returns the items of the due queue that belong to the token. The runner
+// may have put one off; then it finds, some time later, that there is nothing to
+// do.
+func (t *Token) items() []due.Item {
+	var all []due.Item
 	if !t.Expires.IsZero() {
-		due.Cancel(tx, t.expiry())
+		all = append(all, t.at(t.Expires))
 	}
+	if !t.Spent.IsZero() {
+		all = append(all, t.at(t.Spent.Add(spentGrace)))
+	}
+	if !t.Dying.IsZero() {
+		all = append(all, t.at(t.Dying.Add(resumeAfter)))
+	}
+	return all
 }
 
 // get reads a record, dying or expired ones too.
@@ -171,6 +192,9 @@ func parse(record []byte, ns, id string) (*Token, error) {
 func (s *Store) Lookup(ctx context.Context, ns, text string, now time.Time) (*Token, error) {
 	if isBatch(text) {
 		return s.openBatch(ctx, ns, text, now)
+	}
+	if reserved(text) && !WellFormed(text) {
+		return nil, ErrUnknown // mistyped or cut off: no need to look
 	}
 	id, err := s.id(text)
 	if err != nil {
@@ -208,7 +232,7 @@ func alive(ctx context.Context, tx *storage.Tx, ns, id string, now time.Time) (*
 	if err != nil {
 		return nil, err
 	}
-	if t.Dying || !t.Expires.IsZero() && !now.Before(t.Expires) {
+	if !t.alive(now) {
 		return nil, ErrUnknown
 	}
 	return t, nil
@@ -263,7 +287,7 @@ func (s *Store) Each(ctx context.Context, ns string, now time.Time, fn func(t *T
 			if err != nil {
 				return err
 			}
-			if t.Dying || !t.Expires.IsZero() && !now.Before(t.Expires) {
+			if !t.alive(now) {
 				continue
 			}
 			if err := fn(t); err != nil {
@@ -274,8 +298,14 @@ func (s *Store) Each(ctx context.Context, ns string, now time.Time, fn func(t *T
 	})
 }
 
+// spentGrace is how long a token that has been used up is kept for the request
+// that took the last use, which revokes it at its end. It is longer than any
+// request may take.
+const spentGrace = 2 * time.Minute
+
 // Use takes one use off a token with a limited number. It returns how many are
-// left, or ErrUnknown if there were none: of concurrent last uses one wins.
+// left, or ErrUnknown if there were none: of concurrent last uses one wins. Who
+// took the last one revokes the token when done with it.
 func (s *Store) Use(ctx context.Context, t *Token, now time.Time) (left int, err error) {
 	_, err = storage.Update(ctx, s.store, func(tx *storage.Tx) error {
 		current, err := alive(ctx, tx, t.Namespace, t.ID, now)
@@ -286,32 +316,57 @@ func (s *Store) Use(ctx context.Context, t *Token, now time.Time) (left int, err
 			return ErrUnknown
 		}
 		left = current.NumUses - 1
-		current.NumUses = left
-		if left == 0 {
-			// From here on the token is of no use to anyone; the request that
-			// took the last one has it in memory.
-			current.Dying = true
-			if err := due.Schedule(tx, due.Item{At: now, Kind: Kind, Namespace: t.Namespace, Ref: t.ID}); err != nil {
+		if current.NumUses = left; left == 0 {
+			current.Spent = now
+			if err := due.Schedule(tx, current.at(now.Add(spentGrace))); err != nil {
 				return err
 			}
 		}
 		return current.put(tx)
 	})
-	return left, err
+	if err != nil {
+		return 0, err
+	}
+	return left, nil
 }
 
-// Save stores the changed lifetime of a token in tx: what Renew did.
+// Save stores in tx what Renew did: of t, only what the issuer and Renew may
+// change. It returns ErrUnknown if the token has died meanwhile.
 func (s *Store) Save(ctx context.Context, tx *storage.Tx, t *Token) error {
-	old, err := get(ctx, tx, t.Namespace, t.ID)
+	current, err := alive(ctx, tx, t.Namespace, t.ID, t.LastRenewal)
 	if err != nil {
 		return err
 	}
-	if old.Dying {
-		return ErrUnknown
+	if !current.Expires.IsZero() {
+		due.Cancel(tx, current.at(current.Expires))
 	}
-	old.cancelExpiry(tx)
-	if err := t.scheduleExpiry(tx); err != nil {
+	current.Expires, current.LastRenewal = t.Expires, t.LastRenewal
+	current.MaxTTL, current.Period = t.MaxTTL, t.Period
+	if err := current.scheduleExpiry(tx); err != nil {
 		return err
 	}
-	return t.put(tx)
+	return current.put(tx)
+}
+
+// Attach makes it a condition of tx that t, whose request tx serves, has not been
+// revoked, and returns the id of the token on which tx may hang something, so
+// that it goes when that token goes: t's own, or a batch token's parent's; empty
+// if that is an orphan. It returns ErrUnknown if it is too late. A token that is
+// merely spent will do: its revocation follows the request.
+func (s *Store) Attach(ctx context.Context, tx *storage.Tx, t *Token) (holder string, err error) {
+	holder = t.ID
+	if t.Batch() {
+		holder = t.Parent
+	}
+	if holder == "" {
+		return "", nil
+	}
+	current, err := get(ctx, tx, t.Namespace, holder)
+	if err != nil {
+		return "", err
+	}
+	if !current.Dying.IsZero() {
+		return "", ErrUnknown
+	}
+	return holder, nil
 }

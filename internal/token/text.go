@@ -3,26 +3,24 @@ package token
 import (
 	"crypto/rand"
 	"hash/crc32"
-	"math/big"
+	"slices"
 	"strings"
 )
 
-// The text of a token is a prefix that tells its kind, random characters, and a
-// checksum of both, so that a scanner recognises one without false alarms. Ids
-// that an operator chose have any form.
+// The text of a token is a prefix that tells its kind, a body, which for service
+// tokens is random, and a checksum of both, so that a scanner recognises one
+// without false alarms. Ids that an operator chose have any other form.
 const (
-	prefixService = "cfs."
-	prefixBatch   = "cfb."
+	prefixService  = "cfs."
+	prefixBatch    = "cfb."
+	prefixRecovery = "cfr."
 
 	alphabet    = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	randomChars = 24 // 142 bits
 	checkChars  = 6  // CRC-32 in base 62
 )
 
-func newText(prefix string) string {
-	body := prefix + randomText(randomChars)
-	return body + checksum(body)
-}
+func newText(prefix string) string { return checked(prefix + randomText(randomChars)) }
 
 // NewAccessor returns a name for a token that gives no right to use it.
 func NewAccessor() string { return randomText(randomChars) }
@@ -43,17 +41,40 @@ func randomText(n int) string {
 	return b.String()
 }
 
-func checksum(s string) string {
-	text := big.NewInt(int64(crc32.ChecksumIEEE([]byte(s)))).Text(62)
-	// big's digits are 0-9a-zA-Z; any fixed alphabet will do, padded to one width.
-	return strings.Repeat("0", checkChars-len(text)) + text
+// checked returns s with its checksum.
+func checked(s string) string {
+	var sum [checkChars]byte
+	n := crc32.ChecksumIEEE([]byte(s))
+	for i := range sum {
+		sum[checkChars-1-i] = alphabet[n%62]
+		n /= 62
+	}
+	return s + string(sum[:])
 }
 
-// WellFormed says whether text is one that coffer made for a service token: the
-// prefix, the length and the checksum are right. It says nothing of whether the
-// token exists.
+// reserved says whether text begins as coffer's own do.
+func reserved(text string) bool {
+	return slices.ContainsFunc([]string{prefixService, prefixBatch, prefixRecovery}, func(p string) bool {
+		return strings.HasPrefix(text, p)
+	})
+}
+
+// WellFormed says whether text is one that coffer made, for a service or a batch
+// token: the prefix, the length and the checksum are right. It says nothing of
+// whether the token exists.
 func WellFormed(text string) bool {
-	n := len(prefixService) + randomChars
-	return len(text) == n+checkChars && strings.HasPrefix(text, prefixService) &&
-		checksum(text[:n]) == text[n:]
+	n := len(text) - checkChars
+	switch {
+	case strings.HasPrefix(text, prefixService):
+		if n != len(prefixService)+randomChars {
+			return false
+		}
+	case strings.HasPrefix(text, prefixBatch):
+		if n <= len(prefixBatch) {
+			return false
+		}
+	default:
+		return false
+	}
+	return checked(text[:n]) == text
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cofferhq/coffer/internal/logical"
@@ -34,7 +35,7 @@ type Token struct {
 	Expires     time.Time `json:"exp,omitzero"` // zero: never
 	LastRenewal time.Time `json:"ren,omitzero"`
 
-	TTL         time.Duration `json:"ttl,omitempty"` // at creation or the last renewal
+	TTL         time.Duration `json:"ttl,omitempty"` // at creation; what a renewal asks for by itself
 	MaxTTL      time.Duration `json:"max,omitempty"` // since Created; zero: the mount's
 	ExplicitMax time.Duration `json:"xmax,omitempty"`
 	Period      time.Duration `json:"per,omitempty"`
@@ -45,9 +46,14 @@ type Token struct {
 	BoundCIDRs []netip.Prefix  `json:"cidr,omitempty"`
 	State      json.RawMessage `json:"st,omitempty"` // see logical.Auth
 
-	// Dying is set when revocation has begun: the token is of no use any more,
-	// but what hangs on it may still be there.
-	Dying bool `json:"dying,omitempty"`
+	// Spent is when the last of a limited number of uses was taken. The token is of
+	// no use any more but to the request that took it.
+	Spent time.Time `json:"spent,omitzero"`
+
+	// Dying is when revocation began: the token is of no use any more, but what
+	// hangs on it may still be there. Its children die too, unless Spare is set.
+	Dying time.Time `json:"dying,omitzero"`
+	Spare bool      `json:"spare,omitempty"`
 }
 
 // RootPolicy is the name of the policy that allows everything.
@@ -68,13 +74,18 @@ func (t *Token) Left(now time.Time) time.Duration {
 	return max(t.Expires.Sub(now), 0).Truncate(time.Second)
 }
 
+// alive says whether the token may be used at now.
+func (t *Token) alive(now time.Time) bool {
+	return t.Spent.IsZero() && t.Dying.IsZero() && (t.Expires.IsZero() || now.Before(t.Expires))
+}
+
 // LeaseID names the token's own lease as Vault does: the path of the request
 // that created it, and an opaque id.
 func (t *Token) LeaseID() string {
 	if t.Expires.IsZero() || t.Batch() {
 		return ""
 	}
-	return t.Path + "/" + leaseMark + t.ID
+	return strings.TrimSuffix(t.Path, "/") + "/" + leaseMark + t.ID
 }
 
 // leaseMark begins the last element of a token's lease id.
@@ -102,95 +113,4 @@ func (t *Token) UsableFrom(addr netip.Addr) bool {
 	return addr.IsValid() && slices.ContainsFunc(t.BoundCIDRs, func(p netip.Prefix) bool {
 		return p.Contains(addr.Unmap())
 	})
-}
-
-// Limits are the times a mount sets for the tokens and leases it issues.
-type Limits struct {
-	Default time.Duration
-	Max     time.Duration
-}
-
-// Grant sets the token's lifetime at now from what it asks for (TTL, MaxTTL,
-// Period, ExplicitMax) and the limits, and returns what had to be cut as
-// warnings for the caller.
-func (t *Token) Grant(now time.Time, l Limits) (warnings []string) {
-	t.Created = now
-	limit := l.Max
-	if t.MaxTTL > 0 {
-		if t.MaxTTL > l.Max {
-			warnings = append(warnings, capped("max TTL", t.MaxTTL, l.Max))
-		}
-		limit = min(limit, t.MaxTTL)
-	}
-	ttl := t.TTL
-	switch {
-	case t.Period > 0:
-		ttl, limit = min(t.Period, l.Max), l.Max
-	case ttl == 0:
-		ttl = l.Default
-	}
-	if t.ExplicitMax > 0 {
-		if t.Period == 0 && t.ExplicitMax > l.Max {
-			warnings = append(warnings, capped("explicit max TTL", t.ExplicitMax, l.Max))
-			t.ExplicitMax = l.Max
-		}
-		limit = min(limit, t.ExplicitMax)
-	}
-	if ttl > limit {
-		if t.TTL > limit {
-			warnings = append(warnings, capped("TTL", t.TTL, limit))
-		}
-		ttl = limit
-	}
-	t.TTL = ttl
-	t.Expires = now.Add(ttl)
-	return warnings
-}
-
-func capped(what string, asked, got time.Duration) string {
-	return what + " of " + asked.String() + " exceeded the effective limit; " + got.String() + " is used instead"
-}
-
-// Renew moves the end of the token's life at now. An increment of zero asks for
-// the lifetime it had. It returns an error of kind logical.ErrInvalid if the
-// token is not renewable, and warnings if less was given than asked for.
-func (t *Token) Renew(now time.Time, increment time.Duration, l Limits) (warnings []string, err error) {
-	if !t.Renewable || t.Batch() || t.Expires.IsZero() {
-		return nil, logical.Invalid("lease is not renewable")
-	}
-	ttl := increment
-	if t.Period > 0 {
-		ttl = min(t.Period, l.Max)
-	} else if ttl == 0 {
-		if ttl = t.TTL; ttl == 0 {
-			ttl = l.Default
-		}
-	}
-	end := now.Add(ttl)
-	if t.Period == 0 {
-		limit := l.Max
-		if t.MaxTTL > 0 {
-			limit = min(limit, t.MaxTTL)
-		}
-		end = earlier(end, t.Created.Add(limit))
-	}
-	if t.ExplicitMax > 0 {
-		end = earlier(end, t.Created.Add(t.ExplicitMax))
-	}
-	if end.Before(now) {
-		return nil, logical.Invalid("past the max TTL, cannot renew")
-	}
-	if got := end.Sub(now); got < ttl {
-		warnings = append(warnings, capped("TTL", ttl, got.Truncate(time.Second)))
-	}
-	t.Expires = end
-	t.LastRenewal = now
-	return warnings, nil
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }

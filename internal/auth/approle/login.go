@@ -105,9 +105,8 @@ func (o *role) auth(s *secretID) (*logical.Auth, error) {
 	maps.Copy(metadata, s.Metadata)
 	metadata["role_name"] = o.Name
 	return &logical.Auth{
-		DisplayName: "approle",
-		Policies:    o.Policies,
-		Metadata:    metadata,
+		Policies: o.Policies,
+		Metadata: metadata,
 		// The secret id's metadata stay out of the alias, which all logins of the
 		// role share: policies could not rely on them, and logins would conflict.
 		Alias:           logical.Alias{Name: o.RoleID, Metadata: map[string]string{"role_name": o.Name}},

@@ -26,7 +26,7 @@ func TestWhatALoginEarns(t *testing.T) {
 		"token_num_uses": 4, "token_no_default_policy": true, "token_type": "service", "token_bound_cidrs": "10.0.0.0/8,::1", "role_id": "rid"}`)
 	secret, _ := h.issue("app", `{"metadata": {"tag": "x", "role_name": "forged"}}`)
 	want := &logical.Auth{
-		DisplayName: "approle", Policies: []string{"a", "b"},
+		Policies: []string{"a", "b"},
 		Metadata: map[string]string{"tag": "x", "role_name": "app"},
 		Alias:    logical.Alias{Name: "rid", Metadata: map[string]string{"role_name": "app"}},
 		TTL:      time.Minute, MaxTTL: 2 * time.Minute, ExplicitMaxTTL: 3 * time.Minute, NumUses: 4,
