@@ -36,19 +36,24 @@ var layers = []layer{
 		packages: []string{"internal/storage", "internal/logical", "internal/seal", "internal/policy", "internal/storage/storetest"},
 		sees:     []string{"vocabulary"},
 		inOrder:  true,
-		modules:  map[string][]string{"internal/policy": {"github.com/hashicorp/hcl"}},
+		modules: map[string][]string{
+			"internal/policy":  {"github.com/hashicorp/hcl"},
+			"internal/storage": {"github.com/maypok86/otter/v2"},
+		},
 	},
 	{
 		name: "plug-ins",
 		packages: []string{
-			"internal/storage/inmem", "internal/storage/pebble", "internal/seal/keyfile", "internal/seal/shamir",
-			"internal/engine/kv", "internal/engine/cubbyhole", "internal/auth/approle",
+			"internal/storage/inmem", "internal/storage/pebble", "internal/storage/cache", "internal/seal/keyfile", "internal/seal/shamir",
+			"internal/engine/kv", "internal/engine/cubbyhole", "internal/auth/approle", "internal/auth/userpass",
 		},
 		sees: []string{"vocabulary", "contracts"},
 		modules: map[string][]string{
 			"internal/storage/inmem":  {"github.com/tidwall/btree"},
+			"internal/storage/cache":  {"github.com/maypok86/otter/v2"},
 			"internal/storage/pebble": {"github.com/cockroachdb/pebble/v2"},
 			"internal/seal/keyfile":   {"github.com/tink-crypto/tink-go/v2"},
+			"internal/auth/userpass":  {"golang.org/x/crypto"},
 		},
 	},
 	{

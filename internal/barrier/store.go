@@ -123,6 +123,20 @@ func (s *snapshot) Get(ctx context.Context, key string) (storage.Entry, error) {
 	return storage.Entry{Key: key, Value: value, Revision: e.Revision}, nil
 }
 
+// Stat implements [storage.Snapshot]. It does not find out whether the entry can
+// be decrypted.
+func (s *snapshot) Stat(ctx context.Context, key string) (storage.Revision, error) {
+	k, err := s.barrier.unsealed()
+	if err != nil {
+		return 0, err
+	}
+	hidden, err := k.hide(key)
+	if err != nil {
+		return 0, err
+	}
+	return s.inner.Stat(ctx, hidden)
+}
+
 // Range implements [storage.Snapshot] with two differences: prefix is of whole
 // segments, and the order is that of the hidden keys. It is the same at every
 // call and consistent with after, so ranges can be taken up again, and keys below

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/cofferhq/coffer/internal/auth/approle"
+	"github.com/cofferhq/coffer/internal/auth/userpass"
 	"github.com/cofferhq/coffer/internal/config"
 	"github.com/cofferhq/coffer/internal/engine/cubbyhole"
 	"github.com/cofferhq/coffer/internal/engine/kv"
@@ -18,13 +19,14 @@ import (
 	"github.com/cofferhq/coffer/internal/seal"
 	"github.com/cofferhq/coffer/internal/seal/keyfile"
 	"github.com/cofferhq/coffer/internal/storage"
+	"github.com/cofferhq/coffer/internal/storage/cache"
 	"github.com/cofferhq/coffer/internal/storage/inmem"
 	"github.com/cofferhq/coffer/internal/storage/pebble"
 )
 
 // Kinds returns the engines and auth methods that can be mounted.
 func Kinds() []logical.Kind {
-	return []logical.Kind{kv.Kind, cubbyhole.Kind, approle.Kind}
+	return []logical.Kind{kv.Kind, cubbyhole.Kind, approle.Kind, userpass.Kind}
 }
 
 // OpenStorage opens the store that the configuration asks for.
@@ -37,7 +39,7 @@ func OpenStorage(c config.Storage, log *slog.Logger) (storage.Store, error) {
 		if err != nil {
 			return nil, fmt.Errorf("storage %s: %w", c.Path, err)
 		}
-		return s, nil
+		return cache.New(s, cache.DefaultBytes), nil
 	}
 	return nil, fmt.Errorf("storage of kind %q is not built in", c.Kind)
 }

@@ -112,6 +112,10 @@ type Snapshot interface {
 	Revision() Revision
 	// Get returns the entry at key, or ErrNotFound.
 	Get(ctx context.Context, key string) (Entry, error)
+	// Stat returns the revision of the entry at key, or ErrNotFound. Where a
+	// value takes work to get at, it is cheaper than Get: who remembers what an
+	// entry of that revision means need not read it again.
+	Stat(ctx context.Context, key string) (Revision, error)
 	// Range yields, in byte order, the entries whose keys begin with prefix and
 	// sort after the key after. An empty after begins at prefix itself.
 	Range(ctx context.Context, prefix, after string) iter.Seq2[Entry, error]

@@ -41,15 +41,21 @@ type Keys interface {
 // expiry in the due queue. Beyond that, a dying or spent token has an item in the
 // due queue, or has an ancestor that does: so what has been begun is finished.
 type Store struct {
-	store storage.Store
-	keys  Keys
+	store  storage.Store
+	keys   Keys
+	parsed *storage.Memo[*Token] // of records
 
 	// onRevoke frees what hangs on a token; see OnRevoke.
 	onRevoke []func(ctx context.Context, t *Token) error
 }
 
 // NewStore returns a Store on the barrier.
-func NewStore(s storage.Store, k Keys) *Store { return &Store{store: s, keys: k} }
+func NewStore(s storage.Store, k Keys) *Store {
+	return &Store{store: s, keys: k, parsed: storage.NewMemo[*Token](maxParsedBytes, nil)}
+}
+
+// maxParsedBytes bounds the records that are remembered: some 25,000.
+const maxParsedBytes = 8 << 20
 
 // OnRevoke adds fn to what happens when a token is revoked: after it has ceased
 // to work, before its record goes. If fn fails, or the process ends, it is
@@ -219,12 +225,22 @@ func (s *Store) Self(ctx context.Context, ns, text string, now time.Time) (*Toke
 
 // ByID returns the service token with that id that is alive at now, or
 // ErrUnknown.
-func (s *Store) ByID(ctx context.Context, ns, id string, now time.Time) (t *Token, err error) {
-	err = storage.View(ctx, s.store, func(tx *storage.Tx) error {
-		t, err = alive(ctx, tx, ns, id, now)
+func (s *Store) ByID(ctx context.Context, ns, id string, now time.Time) (*Token, error) {
+	var found *Token
+	err := storage.View(ctx, s.store, func(tx *storage.Tx) (err error) {
+		found, _, err = s.parsed.Peek(ctx, tx.Below(""), recordKey(ns, id), func(e storage.Entry) (*Token, error) {
+			return parse(e.Value, ns, id)
+		})
 		return err
 	})
-	return t, err
+	switch {
+	case errors.Is(err, storage.ErrNotFound), err == nil && !found.alive(now):
+		return nil, ErrUnknown
+	case err != nil:
+		return nil, err
+	}
+	own := *found // callers change theirs
+	return &own, nil
 }
 
 func alive(ctx context.Context, tx *storage.Tx, ns, id string, now time.Time) (*Token, error) {

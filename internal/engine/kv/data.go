@@ -12,8 +12,8 @@ import (
 // written together with a version of 1 MiB.
 const maxVersionList = 18_000
 
-func (v2) read(ctx context.Context, r *logical.Request) (*logical.Response, error) {
-	f, err := find(ctx, r)
+func (v v2) read(ctx context.Context, r *logical.Request) (*logical.Response, error) {
+	f, err := v.find(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -27,12 +27,12 @@ func (v2) read(ctx context.Context, r *logical.Request) (*logical.Response, erro
 	return &logical.Response{Data: a}, nil
 }
 
-func (v2) subkeys(ctx context.Context, r *logical.Request) (*logical.Response, error) {
+func (v v2) subkeys(ctx context.Context, r *logical.Request) (*logical.Response, error) {
 	depth := r.Int("depth")
 	if depth < 0 {
 		return nil, logical.Invalid("depth cannot be negative")
 	}
-	f, err := find(ctx, r)
+	f, err := v.find(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -59,12 +59,12 @@ type found struct {
 
 // find reads the secret that r names and picks the version that it names, or
 // returns logical.ErrNotFound.
-func find(ctx context.Context, r *logical.Request) (found, error) {
+func (v v2) find(ctx context.Context, r *logical.Request) (found, error) {
 	path, err := secretPath(r)
 	if err != nil {
 		return found{}, err
 	}
-	s, err := peek(ctx, r.Part, path)
+	s, err := v.peek(ctx, r.Part, path)
 	if err != nil {
 		return found{}, err
 	}
@@ -72,11 +72,11 @@ func find(ctx context.Context, r *logical.Request) (found, error) {
 	if n == 0 {
 		n = s.Current
 	}
-	v := s.at(n)
-	if v == nil {
+	at := s.at(n)
+	if at == nil {
 		return found{}, logical.ErrNotFound
 	}
-	return found{secret: s, version: v, n: n}, nil
+	return found{secret: s, version: at, n: n}, nil
 }
 
 func (v2) write(ctx context.Context, r *logical.Request) (*logical.Response, error) {

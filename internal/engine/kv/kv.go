@@ -30,7 +30,7 @@ func newEngine(m logical.MountPoint) (*logical.Engine, error) {
 		return nil, err
 	}
 	if m.Options["version"] == "2" {
-		return &logical.Engine{Endpoints: logical.Bind(v2{}, routes2)}, nil
+		return &logical.Engine{Endpoints: logical.Bind(newV2(), routes2)}, nil
 	}
 	return &logical.Engine{Endpoints: logical.Bind(v1{}, routes1)}, nil
 }

@@ -20,12 +20,12 @@ const (
 	maxCustomValue = 512
 )
 
-func (v2) readMetadata(ctx context.Context, r *logical.Request) (*logical.Response, error) {
+func (v v2) readMetadata(ctx context.Context, r *logical.Request) (*logical.Response, error) {
 	path, err := secretPath(r)
 	if err != nil {
 		return nil, err
 	}
-	s, err := peek(ctx, r.Part, path)
+	s, err := v.peek(ctx, r.Part, path)
 	if err != nil {
 		return nil, err
 	}

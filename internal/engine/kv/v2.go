@@ -3,13 +3,36 @@ package kv
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strconv"
 
 	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/storage"
 )
 
-// v2 is a mount of version 2. It has no state.
-type v2 struct{}
+// v2 is a mount of version 2.
+type v2 struct {
+	// rows are of secrets; never of those that version 1 wrote, which hold the
+	// value itself.
+	rows *storage.Memo[*secret]
+}
+
+// maxRowBytes bounds the rows that are remembered: those of some 50,000 secrets.
+const maxRowBytes = 8 << 20
+
+func newV2() v2 {
+	return v2{rows: storage.NewMemo(maxRowBytes, func(s *secret) bool { return s.Data == nil })}
+}
+
+// peek reads the secret at path, which the caller may not change, or returns
+// logical.ErrNotFound. The commit does not depend on it.
+func (v v2) peek(ctx context.Context, p storage.Part, path string) (*secret, error) {
+	s, _, err := v.rows.Peek(ctx, p, secretKey(path), func(e storage.Entry) (*secret, error) { return parseSecret(e, nil) })
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, logical.ErrNotFound
+	}
+	return s, err
+}
 
 var (
 	readFields = logical.Fields{

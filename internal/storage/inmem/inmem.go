@@ -156,6 +156,17 @@ func (s *snapshot) Get(ctx context.Context, key string) (storage.Entry, error) {
 	return it.entry(key), nil
 }
 
+func (s *snapshot) Stat(ctx context.Context, key string) (storage.Revision, error) {
+	if err := s.usable(ctx); err != nil {
+		return 0, err
+	}
+	it, ok := s.tree.Get(key)
+	if !ok {
+		return 0, storage.ErrNotFound
+	}
+	return it.rev, nil
+}
+
 func (s *snapshot) Range(ctx context.Context, prefix, after string) iter.Seq2[storage.Entry, error] {
 	return func(yield func(storage.Entry, error) bool) {
 		it := s.tree.Iter()

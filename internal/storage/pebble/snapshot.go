@@ -48,6 +48,13 @@ func (s *snapshot) Get(ctx context.Context, key string) (storage.Entry, error) {
 	return entry(key, stored)
 }
 
+// Stat implements [storage.Snapshot]. The value lies beside its revision, so it
+// saves only the copy.
+func (s *snapshot) Stat(ctx context.Context, key string) (storage.Revision, error) {
+	e, err := s.Get(ctx, key)
+	return e.Revision, err
+}
+
 // entry makes an entry that shares nothing with stored.
 func entry(key string, stored []byte) (storage.Entry, error) {
 	rev, value, err := cutRevision(stored)

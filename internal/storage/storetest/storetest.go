@@ -112,6 +112,9 @@ func want(t *testing.T, snap storage.Snapshot, key, value string, rev storage.Re
 	if got := (storage.Entry{Key: key, Value: []byte(value), Revision: rev}); show(e) != show(got) {
 		t.Fatalf("get: %s, want %s", show(e), show(got))
 	}
+	if got, err := snap.Stat(t.Context(), key); err != nil || got != rev {
+		t.Fatalf("stat %q: %d, %v, want %d", key, got, err, rev)
+	}
 }
 
 // absent makes sure that key has no entry.
@@ -119,6 +122,9 @@ func absent(t *testing.T, snap storage.Snapshot, key string) {
 	t.Helper()
 	if e, err := snap.Get(t.Context(), key); !errors.Is(err, storage.ErrNotFound) {
 		t.Fatalf("get %q: %s, error %v, want ErrNotFound", key, show(e), err)
+	}
+	if rev, err := snap.Stat(t.Context(), key); !errors.Is(err, storage.ErrNotFound) || rev != 0 {
+		t.Fatalf("stat %q: %d, error %v, want ErrNotFound", key, rev, err)
 	}
 }
 
