@@ -60,7 +60,9 @@ func OpenSeal(c config.Seal, empty bool) (seal.Seal, error) {
 	case !empty:
 		return nil, fmt.Errorf("the unseal key %s is missing, and the data that it opens is there: put the file back from its copy", c.Path)
 	}
-	if err := os.MkdirAll(filepath.Dir(c.Path), 0o700); err != nil {
+	// Others may look into the folder: the certificate that they need lies below.
+	// The key file itself is its owner's alone.
+	if err := os.MkdirAll(filepath.Dir(c.Path), 0o755); err != nil {
 		return nil, fmt.Errorf("unseal key: %w", err)
 	}
 	if s, err = keyfile.Create(c.Path); err != nil {

@@ -131,6 +131,9 @@ func (o *serverFlags) config(c *Call) (*config.Config, config.Folders, error) {
 		cfg, warnings, err := config.Load(*o.configs...)
 		for _, w := range warnings {
 			c.Warn("WARNING: " + w.String())
+			if w.Hint != "" {
+				c.Warn("  " + w.Hint)
+			}
 		}
 		if err != nil {
 			return nil, folders, err
