@@ -1,0 +1,125 @@
+package userpass
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/storage"
+)
+
+const (
+	userVersion  = 1
+	maxNameBytes = 255
+)
+
+// user is a person, and what their tokens may do. It is the stored record, too.
+// Networks are kept as they were written, and are valid.
+type user struct {
+	Version int    `json:"v"`
+	Name    string `json:"-"`    // lower case
+	ID      string `json:"id"`   // UUID, never changes and never leaves the server
+	Hash    string `json:"hash"` // of the password, argon2id or bcrypt
+
+	Policies        []string      `json:"pol,omitempty"` // lower case, sorted
+	TTL             time.Duration `json:"ttl,omitempty"`
+	MaxTTL          time.Duration `json:"max,omitempty"`
+	ExplicitMaxTTL  time.Duration `json:"xmax,omitempty"`
+	Period          time.Duration `json:"per,omitempty"`
+	NumUses         int           `json:"uses,omitempty"`
+	CIDRs           []string      `json:"cidr,omitempty"`
+	NoDefaultPolicy bool          `json:"nodef,omitempty"`
+	Type            string        `json:"type,omitempty"` // empty: default
+
+	// OldNames are the deprecated names by which fields were set: they are read
+	// back under these as well.
+	OldNames []string `json:"old,omitempty"`
+}
+
+func userKey(name string) string { return storage.Plain("user") + storage.Name(name) }
+
+// loadUser returns nil without an error if there is no such user.
+func loadUser(ctx context.Context, part storage.Part, name string) (*user, error) {
+	e, err := part.Get(ctx, userKey(name))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	u := &user{Name: name}
+	if err := json.Unmarshal(e.Value, u); err != nil {
+		return nil, fmt.Errorf("userpass user record: %w", err)
+	}
+	if u.Version != userVersion {
+		return nil, fmt.Errorf("userpass user record: version %d is newer than this coffer", u.Version)
+	}
+	return u, nil
+}
+
+// existing returns the user that the request names, or an error for the caller
+// that there is none.
+func existing(ctx context.Context, r *logical.Request) (*user, error) {
+	u, err := loadUser(ctx, r.Part, r.Text("username"))
+	if err == nil && u == nil {
+		return nil, logical.Invalid("username does not exist")
+	}
+	return u, err
+}
+
+func (u *user) save(part storage.Part) error {
+	value, err := json.Marshal(u)
+	if err != nil {
+		return err
+	}
+	part.Put(userKey(u.Name), value)
+	return nil
+}
+
+// check refuses what cannot stand together.
+func (u *user) check() error {
+	switch {
+	case u.NumUses < 0:
+		return logical.Invalid("'token_num_uses' cannot be negative")
+	case u.MaxTTL > 0 && u.TTL > u.MaxTTL:
+		return logical.Invalid("'token_ttl' cannot be greater than 'token_max_ttl'")
+	}
+	if u.tokenType() == logical.TokenBatch {
+		switch {
+		case u.Period > 0:
+			return logical.Invalid("'token_type' cannot be 'batch' or 'default_batch' when set to generate periodic tokens")
+		case u.NumUses > 0:
+			return logical.Invalid("'token_type' cannot be 'batch' or 'default_batch' when set to generate tokens with limited use count")
+		}
+	}
+	return nil
+}
+
+func (u *user) tokenType() logical.TokenType {
+	switch u.Type {
+	case "service", "default-service":
+		return logical.TokenService
+	case "batch", "default-batch":
+		return logical.TokenBatch
+	}
+	return logical.TokenDefault
+}
+
+// checkName refuses what Vault does not take as the name of a user.
+func checkName(name string) error {
+	if len(name) > maxNameBytes {
+		return logical.Invalid("a username has at most %d bytes", maxNameBytes)
+	}
+	odd := func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || strings.ContainsRune("_-.", c))
+	}
+	if name == "" || strings.ContainsFunc(name, odd) || strings.ContainsRune("-.", rune(name[0])) || strings.HasSuffix(name, ".") {
+		return logical.Invalid("a username consists of letters, digits, underscores, hyphens and periods; " +
+			"it cannot begin with a hyphen, nor begin or end with a period")
+	}
+	return nil
+}
