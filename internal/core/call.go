@@ -10,6 +10,7 @@ import (
 
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/storage"
+	"github.com/cofferhq/coffer/internal/token"
 )
 
 // Call is a request as an edge hands it over: nobody has looked yet at who makes
@@ -53,6 +54,13 @@ type Answer struct {
 	Revision storage.Revision // what the answer is based on or has made
 
 	after func() // runs when the answer is on record; may be nil
+
+	// What the answer gives away, to be taken back if it can't be recorded.
+	issued []string // ids of service tokens
+	leased string   // id of the lease; empty: none
+
+	// replaces is the wrapping token whose answer was wrapped again; nil: none.
+	replaces *token.Token
 }
 
 // Auth is a token that was issued or renewed, as the answer tells it.
@@ -95,6 +103,10 @@ type envelope struct {
 	MountType     string          `json:"mount_type"`
 }
 
+var envelopeFields = []string{
+	"request_id", "lease_id", "renewable", "lease_duration", "data", "wrap_info", "warnings", "auth", "mount_type",
+}
+
 // MarshalJSON returns Vault's envelope.
 func (a *Answer) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
@@ -115,13 +127,31 @@ func (a *Answer) WriteJSON(buf *bytes.Buffer) error {
 	if err != nil {
 		return err
 	}
-	if a.TopLevel && len(a.Data) > len("{}") {
-		body = append(body[:len(body)-1], ',')
-		body = append(body, a.Data[1:]...)
+	if a.TopLevel {
+		if body, err = beside(body, a.Data); err != nil {
+			return err
+		}
 	}
 	buf.Write(body)
 	buf.WriteByte('\n')
 	return nil
+}
+
+// beside adds the fields of data to those of an envelope, which win.
+func beside(body []byte, data json.RawMessage) ([]byte, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return nil, fmt.Errorf("answer with fields at the top: %w", err)
+	}
+	for _, name := range envelopeFields {
+		delete(fields, name)
+	}
+	if len(fields) == 0 {
+		return body, nil
+	}
+	more, err := json.Marshal(fields)
+	body = append(body[:len(body)-1], ',')
+	return append(body, more[1:]...), err
 }
 
 // writeUnwrapped writes a stored envelope under this answer's request id.

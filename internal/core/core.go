@@ -4,7 +4,10 @@ package core
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,15 +66,22 @@ type Core struct {
 	live   atomic.Pointer[live]     // nil while sealed
 	follow atomic.Pointer[follower] // of the last unsealing
 
-	mu     sync.Mutex // guards the field below, and unsealing and sealing as a whole
+	newRoot rootGeneration
+
+	// enabled is the records of the devices that are open; it belongs to whoever
+	// reloads the configuration.
+	enabled map[string]deviceRecord // name → record
+
+	mu     sync.Mutex // guards the fields below, and unsealing and sealing as a whole
 	runner *due.Runner
+	epoch  uint64 // of the last unsealing
 }
 
 // live is what an unsealed core knows of its configuration at one moment. It is
 // immutable.
 type live struct {
 	table *mount.Table
-	seen  storage.Revision // every change up to here is in it
+	epoch uint64 // counts the unsealings: requests do not outlive theirs
 }
 
 // New returns a sealed Core.
@@ -85,6 +95,7 @@ func New(o Options) *Core {
 	c := &Core{
 		Options: o, barrier: o.Barrier, log: o.Log,
 		kinds:    make(map[string]logical.Kind),
+		enabled:  make(map[string]deviceRecord),
 		tokens:   token.NewStore(o.Barrier, o.Barrier),
 		policies: authz.NewStore(o.Barrier, RootNamespace),
 		devices:  audit.NewBroker(),
@@ -114,6 +125,17 @@ func (c *Core) Policies() *authz.Store { return c.policies }
 // Devices returns the audit devices.
 func (c *Core) Devices() *audit.Broker { return c.devices }
 
+// Offered returns what can be mounted, by type.
+func (c *Core) Offered() []logical.Kind {
+	var all []logical.Kind
+	for _, name := range slices.Sorted(maps.Keys(c.kinds)) {
+		if !reserved(name) {
+			all = append(all, c.kinds[name])
+		}
+	}
+	return all
+}
+
 // Limits returns the system's lease times.
 func (c *Core) Limits() mount.Limits {
 	return mount.Limits{DefaultLeaseTTL: c.DefaultLeaseTTL, MaxLeaseTTL: c.MaxLeaseTTL}
@@ -127,9 +149,10 @@ func (c *Core) startLocked(ctx context.Context) error {
 	if err := c.syncConfigured(ctx); err != nil {
 		return err
 	}
-	follow, err := c.startFollower(ctx)
+	c.epoch++
+	follow, err := c.startFollower(ctx, c.epoch)
 	if err != nil {
-		return err
+		return errors.Join(err, c.devices.Close())
 	}
 	c.follow.Store(follow)
 	c.runner = due.Start(c.barrier, map[due.Kind]due.Handler{
@@ -150,11 +173,13 @@ func (c *Core) stopLocked() {
 	}
 	c.follow.Load().Close() // first, or it would bring live back
 	c.runner.Close()
-	c.live.Store(nil)
+	c.live.Store(nil) // before the devices: see record
 	for _, m := range l.table.All() {
 		closeEngine(m, c.log)
 	}
-	c.devices.Close()
+	if err := c.devices.Close(); err != nil {
+		c.log.Error("closing the audit", "error", err)
+	}
 }
 
 func closeEngine(m *mount.Mounted, log *slog.Logger) {
@@ -171,7 +196,7 @@ func (c *Core) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stopLocked()
-	c.barrier.Seal()
+	c.Keeper.Seal()
 	return nil
 }
 

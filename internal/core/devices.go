@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -83,7 +84,9 @@ func putDevice(tx *storage.Tx, d device) error {
 	return nil
 }
 
-// loadDevices makes the devices that are enabled those that are stored.
+// loadDevices makes the devices that are enabled those that are stored. One that
+// can't be opened is left out as long as there is another, as in Vault: else
+// nobody could mend it.
 func (c *Core) loadDevices(ctx context.Context) error {
 	var stored []device
 	err := storage.View(ctx, c.barrier, func(tx *storage.Tx) (err error) {
@@ -93,26 +96,46 @@ func (c *Core) loadDevices(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	enabled := c.devices.Paths()
-	for _, d := range stored {
-		if slices.Contains(enabled, d.path) {
-			continue
-		}
-		open, err := audit.Open(d.declared(), secret.New(d.Salt))
-		if err != nil {
-			return fmt.Errorf("audit device %q: %w", d.path, err)
-		}
-		if err := c.devices.Enable(d.path, open); err != nil {
-			return errors.Join(err, open.Close())
-		}
-	}
-	for _, path := range enabled {
-		if !slices.ContainsFunc(stored, func(d device) bool { return d.path == path }) {
+	for _, path := range c.devices.Paths() {
+		if !slices.ContainsFunc(stored, func(d device) bool { return d.path == path && d.same(c.enabled[path]) }) {
+			delete(c.enabled, path)
 			if err := c.devices.Disable(path); err != nil {
 				c.log.Warn("closing an audit device", "device", path, "error", err)
 			}
 		}
 	}
+	var failed []error
+	for _, d := range stored {
+		if err := c.open(d); err != nil {
+			c.log.Error("opening an audit device", "device", d.path, "error", err)
+			failed = append(failed, fmt.Errorf("audit device %q: %w", d.path, err))
+		}
+	}
+	if len(stored) > 0 && len(failed) == len(stored) {
+		return errors.Join(failed...)
+	}
+	return nil
+}
+
+// same says whether two records are of one and the same device: after it was
+// disabled and enabled again it is another, with another salt.
+func (r deviceRecord) same(other deviceRecord) bool {
+	return r.Type == other.Type && maps.Equal(r.Options, other.Options) && bytes.Equal(r.Salt, other.Salt)
+}
+
+// open enables a stored device unless it is enabled.
+func (c *Core) open(d device) error {
+	if slices.Contains(c.devices.Paths(), d.path) {
+		return nil
+	}
+	opened, err := audit.Open(d.declared(), secret.New(d.Salt))
+	if err != nil {
+		return err
+	}
+	if err := c.devices.Enable(d.path, opened); err != nil {
+		return errors.Join(err, opened.Close())
+	}
+	c.enabled[d.path] = d.deviceRecord
 	return nil
 }
 

@@ -14,28 +14,29 @@ import (
 // policies, audit devices) up to date with the store, whoever changed it. It
 // owns one goroutine.
 type follower struct {
+	epoch  uint64 // of the unsealing it belongs to
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the goroutine has returned
 
-	mu   sync.Mutex
-	seen storage.Revision // guarded by mu
-	news chan struct{}    // guarded by mu; closed when seen grows
+	mu   sync.Mutex       // guards the fields below
+	seen storage.Revision // every change up to here is in force
+	news chan struct{}    // closed when seen grows
 }
 
 // configuration is where all rows begin that the follower watches.
 func configuration() string { return storage.Plain("conf") }
 
 // startFollower loads the configuration and goes on following it.
-func (c *Core) startFollower(ctx context.Context) (*follower, error) {
+func (c *Core) startFollower(ctx context.Context, epoch uint64) (*follower, error) {
 	rev, err := c.newest(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.reload(ctx, rev); err != nil {
+	if err := c.reload(ctx, epoch); err != nil {
 		return nil, err
 	}
 	run, cancel := context.WithCancel(context.Background())
-	f := &follower{cancel: cancel, done: make(chan struct{}), seen: rev, news: make(chan struct{})}
+	f := &follower{epoch: epoch, cancel: cancel, done: make(chan struct{}), seen: rev, news: make(chan struct{})}
 	go c.followChanges(run, f, rev)
 	return f, nil
 }
@@ -57,7 +58,7 @@ func (c *Core) followChanges(ctx context.Context, f *follower, rev storage.Revis
 	for ctx.Err() == nil {
 		for commit, err := range c.barrier.Watch(ctx, configuration(), rev) {
 			if err == nil && len(commit.Ops) > 0 {
-				err = c.reload(ctx, commit.Revision)
+				err = c.reload(ctx, f.epoch)
 			}
 			if err != nil {
 				if ctx.Err() == nil {
@@ -73,16 +74,15 @@ func (c *Core) followChanges(ctx context.Context, f *follower, rev storage.Revis
 			return
 		case <-time.After(pause):
 		}
-		if newest, err := c.newest(ctx); err == nil && c.reload(ctx, newest) == nil {
+		if newest, err := c.newest(ctx); err == nil && c.reload(ctx, f.epoch) == nil {
 			rev = newest
 			f.advance(rev)
 		}
 	}
 }
 
-// reload reads the whole configuration, which is at least that of rev, and puts
-// it in force.
-func (c *Core) reload(ctx context.Context, rev storage.Revision) error {
+// reload reads the whole configuration as it is now and puts it in force.
+func (c *Core) reload(ctx context.Context, epoch uint64) error {
 	if err := c.policies.Load(ctx); err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (c *Core) reload(ctx context.Context, rev storage.Revision) error {
 	if err := c.loadDevices(ctx); err != nil {
 		return err
 	}
-	c.live.Store(&live{table: table, seen: rev})
+	c.live.Store(&live{table: table, epoch: epoch})
 	if previous != nil {
 		c.closeGone(previous, table)
 	}

@@ -2,9 +2,7 @@ package core
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/cofferhq/coffer/internal/logical"
@@ -56,18 +54,23 @@ func (c *Core) Handle(ctx context.Context, call *Call) (*Answer, error) {
 	if err := c.recordRequest(ctx, v, refusal); err != nil {
 		return nil, err
 	}
-	if refusal != nil {
-		return nil, c.recordRefusal(ctx, v, refusal)
+	// A request that is refused uses the token too: one of few uses is not for
+	// trying doors.
+	if err := c.spend(ctx, v); err != nil && refusal == nil {
+		refusal = err
 	}
-	if err := c.spend(ctx, v); err != nil {
-		return nil, c.recordRefusal(ctx, v, err)
+	if refusal != nil {
+		if v.lastUse {
+			c.revokeUsedUp(ctx, v)
+		}
+		return nil, c.recordRefusal(ctx, v, refusal)
 	}
 	answer, err := c.perform(ctx, v)
 	if err != nil {
 		return nil, c.recordRefusal(ctx, v, err)
 	}
 	if err := c.recordAnswer(ctx, v, answer); err != nil {
-		c.undo(v, answer)
+		c.undo(answer)
 		return nil, err
 	}
 	if answer.after != nil {
@@ -155,30 +158,20 @@ func (c *Core) identify(ctx context.Context, v *visit) error {
 
 // decide says whether the caller may do what it asks for.
 func (c *Core) decide(ctx context.Context, v *visit) error {
-	if v.action != nil {
-		if err := v.request.Accept(v.action.Fields, v.params, v.query()); err != nil {
-			if v.action.Open {
-				return err
-			}
-			// A caller without any right learns nothing about the input.
-			if v.verdict = v.acl.Check(v.check()); !v.verdict.Allowed {
-				return logical.ErrDenied
-			}
-			return err
-		}
-		if v.action.Open {
-			return nil
-		}
-	}
-	if err := c.tellCreateFromUpdate(ctx, v); err != nil {
+	open := v.action != nil && v.action.Open
+	err := c.read(ctx, v)
+	if open {
 		return err
 	}
+	// A caller without any right learns nothing about the input.
 	if v.verdict = v.acl.Check(v.check()); !v.verdict.Allowed {
 		return logical.ErrDenied
 	}
 	switch {
+	case err != nil:
+		return err
 	case v.mount == nil:
-		return logical.Errorf(logical.ErrUnsupportedPath, "no handler for route %q. route entry not found.", v.Path)
+		return noRoute(v.Path)
 	case !v.found:
 		return logical.ErrUnsupportedPath
 	case v.action == nil:
@@ -187,6 +180,22 @@ func (c *Core) decide(ctx context.Context, v *visit) error {
 		return logical.Errorf(logical.ErrTooLarge, "the body is larger than the %d bytes this path takes", v.action.Max)
 	}
 	return nil
+}
+
+// noRoute is what Vault answers about a path that is below no mount.
+func noRoute(path string) error {
+	return logical.Errorf(logical.ErrUnsupportedPath, "no handler for route %q. route entry not found.", path)
+}
+
+// read takes the fields off the request, and finds out whether a write creates.
+func (c *Core) read(ctx context.Context, v *visit) error {
+	if v.action == nil {
+		return nil
+	}
+	if err := v.request.Accept(v.action.Fields, v.params, v.query()); err != nil {
+		return err
+	}
+	return c.tellCreateFromUpdate(ctx, v)
 }
 
 // query is what fields may also come from: writes have a body instead.
@@ -210,11 +219,11 @@ func (v *visit) check() policy.Query {
 }
 
 func (c *Core) tellCreateFromUpdate(ctx context.Context, v *visit) error {
-	if v.Op != logical.Write || v.action == nil {
+	if v.Op != logical.Write {
 		return nil
 	}
 	v.request.Op = logical.Update
-	if v.action.Exists == nil {
+	if v.action.Exists == nil || v.action.Open {
 		return nil
 	}
 	return storage.View(ctx, c.barrier, func(tx *storage.Tx) error {
@@ -229,7 +238,7 @@ func (c *Core) tellCreateFromUpdate(ctx context.Context, v *visit) error {
 
 // spend takes one use off a token that has a limited number.
 func (c *Core) spend(ctx context.Context, v *visit) error {
-	if v.token == nil || v.token.NumUses == 0 || v.action.Open {
+	if v.token == nil || v.token.NumUses == 0 || v.action != nil && v.action.Open {
 		return nil
 	}
 	left, err := c.tokens.Use(ctx, v.token, v.Now)
@@ -241,55 +250,4 @@ func (c *Core) spend(ctx context.Context, v *visit) error {
 	}
 	v.token.NumUses, v.lastUse = left, left == 0
 	return nil
-}
-
-// perform runs the engine and settles what its answer brings, in one commit.
-func (c *Core) perform(ctx context.Context, v *visit) (*Answer, error) {
-	var answer *Answer
-	rev, err := storage.Update(ctx, c.barrier, func(tx *storage.Tx) error {
-		v.request.Part = tx.Below(v.mount.Data)
-		v.request.Events = nil
-		resp, err := v.action.Do(ctx, v.request)
-		if err != nil {
-			return err
-		}
-		// What was written is lost if the mount is gone by now: then don't.
-		tx.Expect(mount.TableKey(v.ns)+storage.Plain(v.mount.ID), v.mount.Revision)
-		answer, err = c.settle(ctx, tx, v, resp)
-		return err
-	})
-	if v.lastUse {
-		err = errors.Join(err, c.tokens.Revoke(ctx, v.ns, v.token.ID, v.Now))
-	}
-	if err != nil {
-		return nil, fromStorage(err)
-	}
-	answer.Revision = rev
-	return answer, nil
-}
-
-// fromStorage gives failures of the store a kind.
-func fromStorage(err error) error {
-	switch {
-	case errors.Is(err, storage.ErrConflict):
-		return &logical.Error{Kind: logical.ErrConflict, Text: "too many concurrent changes of the same data, try again", Err: err}
-	case errors.Is(err, storage.ErrTooLarge):
-		return &logical.Error{Kind: logical.ErrTooLarge, Text: "the data is too large to be stored at once", Err: err}
-	}
-	return err
-}
-
-// encode marshals an engine's data once, for the answer and for the audit.
-func encode(data any) (json.RawMessage, error) {
-	switch data := data.(type) {
-	case nil:
-		return nil, nil
-	case json.RawMessage:
-		return data, nil
-	}
-	raw, err := json.Marshal(data)
-	if err != nil {
-		return nil, fmt.Errorf("encode the answer: %w", err)
-	}
-	return raw, nil
 }

@@ -2,9 +2,11 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/cofferhq/coffer/internal/authz"
 	"github.com/cofferhq/coffer/internal/due"
@@ -134,9 +136,9 @@ func reserved(typ string) bool { return typ == "system" || typ == "token" || typ
 
 func (c *Core) types(auth bool) []string {
 	var types []string
-	for name, k := range maps.All(c.kinds) {
-		if k.Auth == auth && !reserved(name) {
-			types = append(types, name)
+	for _, k := range c.Offered() {
+		if k.Auth == auth {
+			types = append(types, k.Type)
 		}
 	}
 	return types
@@ -144,10 +146,11 @@ func (c *Core) types(auth bool) []string {
 
 func checkMountPath(path string) error {
 	bare := strings.TrimSuffix(strings.TrimPrefix(path, mount.AuthPrefix), "/")
+	first, _, _ := strings.Cut(bare, "/")
 	switch {
 	case bare == "":
 		return logical.Invalid("a mount needs a path")
-	case bare == "sys" || bare == "auth" || strings.HasPrefix(bare, "sys/"):
+	case slices.Contains([]string{"sys", "auth", "identity"}, first):
 		return logical.Invalid("path %q is reserved", path)
 	case strings.ContainsFunc(bare, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return logical.Invalid("path cannot contain control characters")
@@ -175,7 +178,7 @@ func (c *Core) Tune(ctx context.Context, id string, change func(e *mount.Entry) 
 }
 
 // Move gives a mount another path. Its leases and tokens, which are named by
-// the old one, are revoked first.
+// the old one, are revoked.
 func (c *Core) Move(ctx context.Context, from, to string) error {
 	m := c.Mounts().At(from)
 	to = strings.Trim(to, "/") + "/"
@@ -190,9 +193,6 @@ func (c *Core) Move(ctx context.Context, from, to string) error {
 	if err := checkMountPath(to); err != nil {
 		return err
 	}
-	if err := c.freeMount(ctx, m); err != nil {
-		return err
-	}
 	rev, err := storage.Update(ctx, c.barrier, func(tx *storage.Tx) error {
 		return mount.Change(ctx, tx, RootNamespace, m.ID, func(e *mount.Entry, others []*mount.Entry) error {
 			if err := mount.Free(to, others); err != nil {
@@ -205,8 +205,17 @@ func (c *Core) Move(ctx context.Context, from, to string) error {
 	if err != nil {
 		return err
 	}
-	return c.await(ctx, rev)
+	if err := c.await(ctx, rev); err != nil {
+		return err
+	}
+	// Now that nothing is given away under the old path any more. What a crash
+	// leaves here still ends in its time.
+	return c.freeMount(ctx, m)
 }
+
+// unmountTime is how long an Unmount is left alone before the due queue takes it
+// for one that has failed. Two at once do no harm, but work twice.
+const unmountTime = time.Minute
 
 // Unmount ends a mount: from the first commit on it answers nothing, then what
 // it gave away is revoked and its data deleted. What a crash or an engine's
@@ -219,7 +228,7 @@ func (c *Core) Unmount(ctx context.Context, path string) error {
 	if reserved(m.Type) {
 		return logical.Invalid("cannot unmount %q", m.Path)
 	}
-	item := due.Item{At: c.Now(), Kind: leaving, Namespace: RootNamespace, Ref: m.ID}
+	item := due.Item{At: c.Now().Add(unmountTime), Kind: leaving, Namespace: RootNamespace, Ref: m.ID}
 	rev, err := storage.Update(ctx, c.barrier, func(tx *storage.Tx) error {
 		if err := due.Schedule(tx, item); err != nil {
 			return err
@@ -254,7 +263,17 @@ func (c *Core) finishUnmount(ctx context.Context, item due.Item) error {
 	}
 	rev, err := storage.Update(ctx, c.barrier, func(tx *storage.Tx) error {
 		due.Cancel(tx, item)
-		return mount.Remove(ctx, tx, RootNamespace, item.Ref)
+		if m != nil {
+			return mount.Remove(ctx, tx, RootNamespace, item.Ref)
+		}
+		_, err := tx.Get(ctx, mount.TableKey(RootNamespace)+storage.Plain(item.Ref))
+		if err == nil {
+			return errors.New("the mount is not loaded yet")
+		}
+		if errors.Is(err, storage.ErrNotFound) { // done already
+			return nil
+		}
+		return err
 	})
 	if err != nil {
 		return err

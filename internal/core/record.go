@@ -11,54 +11,66 @@ import (
 	"github.com/cofferhq/coffer/internal/token"
 )
 
-// errNotRecorded is what a caller learns when no audit device took the entry.
-var errNotRecorded = errors.New("the request could not be recorded by any audit device")
+// What a caller learns when no audit device took the entry. After a change it
+// must know that the change may stand.
+const (
+	notRecorded = "the request could not be recorded by any audit device"
+	notAnswered = "outcome unknown: the answer could not be recorded by any audit device"
+)
 
 // recordRequest puts the request on record before anything is done. refusal is
 // why it will not be done, or nil.
 func (c *Core) recordRequest(ctx context.Context, v *visit, refusal error) error {
-	if len(c.devices.Paths()) == 0 {
-		return nil
-	}
-	e, err := c.entry(v, refusal)
-	if err == nil {
-		err = c.devices.LogRequest(ctx, e)
-	}
-	return c.unrecorded(v, err)
+	return c.record(ctx, v, refusal, nil, c.devices.LogRequest, notRecorded)
 }
 
 // recordRefusal puts on record that the call was answered with err, and returns
-// it.
+// it, or why that could not be recorded.
 func (c *Core) recordRefusal(ctx context.Context, v *visit, err error) error {
-	if len(c.devices.Paths()) == 0 {
-		return err
+	if auditErr := c.record(ctx, v, err, nil, c.logResponse, notRecorded); auditErr != nil {
+		return auditErr
 	}
-	e, auditErr := c.entry(v, err)
-	if auditErr == nil {
-		auditErr = c.devices.LogResponse(ctx, e)
-	}
-	return errors.Join(c.unrecorded(v, auditErr), err)
+	return err
 }
 
 // recordAnswer puts the answer on record before its first byte leaves.
 func (c *Core) recordAnswer(ctx context.Context, v *visit, a *Answer) error {
-	if len(c.devices.Paths()) == 0 {
-		return nil
+	text := notAnswered
+	if v.Op == logical.Read || v.Op == logical.List {
+		text = notRecorded
 	}
-	e, err := c.entry(v, nil)
-	if err == nil {
-		e.Response = answerEntry(v, a)
-		err = c.devices.LogResponse(ctx, e)
-	}
-	return c.unrecorded(v, err)
+	return c.record(ctx, v, nil, a, c.logResponse, text)
 }
 
-func (c *Core) unrecorded(v *visit, err error) error {
+// logResponse records what became of a request. That the client has gone away is
+// no reason to record less.
+func (c *Core) logResponse(ctx context.Context, e *audit.Entry) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	return c.devices.LogResponse(ctx, e)
+}
+
+func (c *Core) record(ctx context.Context, v *visit, failure error, a *Answer, log func(context.Context, *audit.Entry) error, text string) error {
+	var err error
+	if len(c.devices.Paths()) > 0 {
+		var e *audit.Entry
+		if e, err = c.entry(v, failure); err == nil {
+			if a != nil {
+				e.Response = answerEntry(v, a)
+			}
+			err = log(ctx, e)
+		}
+	}
+	// Sealing closes the devices, and without any nothing need be recorded: that
+	// was not meant for what is still under way.
+	if l := c.live.Load(); l == nil || l.epoch != v.live.epoch {
+		return logical.ErrSealed
+	}
 	if err == nil {
 		return nil
 	}
 	c.log.Error("audit failed", "request", v.ID, "error", err)
-	return &logical.Error{Kind: errInternal, Text: errNotRecorded.Error(), Err: err}
+	return &logical.Error{Kind: errInternal, Text: text, Err: err}
 }
 
 // errInternal is the kind of failures that are nobody's fault but ours.

@@ -2,7 +2,7 @@ package core
 
 import (
 	"context"
-	"slices"
+	"errors"
 	"strings"
 
 	"github.com/cofferhq/coffer/internal/event"
@@ -23,6 +23,11 @@ func (c *Core) settle(ctx context.Context, tx *storage.Tx, v *visit, resp *logic
 			return nil, err
 		}
 	}
+	if v.mount.Type == "cubbyhole" && v.Op == logical.Write {
+		if _, err := c.attach(ctx, tx, v); err != nil {
+			return nil, err
+		}
+	}
 	if resp == nil {
 		a.Empty = true
 		return a, nil
@@ -30,8 +35,7 @@ func (c *Core) settle(ctx context.Context, tx *storage.Tx, v *visit, resp *logic
 	var err error
 	switch {
 	case resp.Rewrap != nil:
-		a.Wrap, err = c.putAway(ctx, tx, v, resp.Wrapped, resp.Rewrap.Path, resp.Rewrap.TTL)
-		return a, err
+		return a, c.wrapAgain(ctx, tx, v, resp, a)
 	case resp.Wrapped != nil:
 		a.Wrapped = resp.Wrapped
 		return a, nil
@@ -43,12 +47,12 @@ func (c *Core) settle(ctx context.Context, tx *storage.Tx, v *visit, resp *logic
 	a.LeaseID, a.LeaseDuration, a.Renewable, a.after = resp.LeaseID, resp.TTL, resp.Renewable, resp.After
 	a.Empty = a.Data == nil && len(a.Warnings) == 0 && a.Raw == nil && resp.Auth == nil && resp.LeaseID == ""
 	if resp.Auth != nil {
-		if a.Auth, err = c.issue(ctx, tx, v, resp.Auth, &a.Warnings); err != nil {
+		if a.Auth, err = c.issue(ctx, tx, v, resp.Auth, a); err != nil {
 			return nil, err
 		}
 	}
 	if resp.Lease != nil {
-		if err := c.grant(tx, v, resp.Lease, a); err != nil {
+		if err := c.grant(ctx, tx, v, resp.Lease, a); err != nil {
 			return nil, err
 		}
 	}
@@ -59,7 +63,7 @@ func (c *Core) settle(ctx context.Context, tx *storage.Tx, v *visit, resp *logic
 }
 
 // issue makes the token that a login, or the token engine, asks for.
-func (c *Core) issue(ctx context.Context, tx *storage.Tx, v *visit, auth *logical.Auth, warnings *[]string) (*Auth, error) {
+func (c *Core) issue(ctx context.Context, tx *storage.Tx, v *visit, auth *logical.Auth, a *Answer) (*Auth, error) {
 	if auth.Existing != "" {
 		t, err := c.tokens.ByID(ctx, v.ns, auth.Existing, v.Now)
 		if err != nil {
@@ -92,14 +96,17 @@ func (c *Core) issue(ctx context.Context, tx *storage.Tx, v *visit, auth *logica
 	}
 	if !auth.Endless {
 		limits := token.Limits{Default: v.mount.Point.DefaultLeaseTTL, Max: v.mount.Point.MaxLeaseTTL}
-		*warnings = append(*warnings, t.Grant(v.Now, limits)...)
+		a.Warnings = append(a.Warnings, t.Grant(v.Now, limits)...)
 	}
 	for _, name := range c.policies.Missing(t.Policies) {
-		*warnings = append(*warnings, "Policy \""+name+"\" does not exist")
+		a.Warnings = append(a.Warnings, "Policy \""+name+"\" does not exist")
 	}
 	text, err := c.tokens.Create(ctx, tx, t, auth.Token)
 	if err != nil {
 		return nil, err
+	}
+	if !t.Batch() {
+		a.issued = append(a.issued, t.ID)
 	}
 	return authOf(t, text), nil
 }
@@ -135,7 +142,7 @@ func displayName(v *visit, auth *logical.Auth) string {
 // authOf is a token as answers tell it. text may be empty if the caller must not
 // learn it.
 func authOf(t *token.Token, text string) *Auth {
-	policies := slices.Clone(t.Policies)
+	policies := append([]string{}, t.Policies...) // a list also if it is empty
 	a := &Auth{
 		ClientToken: text, Accessor: t.Accessor, Policies: policies, TokenPolicies: policies,
 		Metadata: t.Meta, LeaseDuration: int64(t.Left(t.Created).Seconds()), Renewable: t.Renewable,
@@ -148,7 +155,7 @@ func authOf(t *token.Token, text string) *Auth {
 }
 
 // grant records a lease on what the answer gives away.
-func (c *Core) grant(tx *storage.Tx, v *visit, l *logical.Lease, a *Answer) error {
+func (c *Core) grant(ctx context.Context, tx *storage.Tx, v *visit, l *logical.Lease, a *Answer) error {
 	ttl, limit := l.TTL, v.mount.Point.MaxLeaseTTL
 	if ttl == 0 {
 		ttl = v.mount.Point.DefaultLeaseTTL
@@ -159,37 +166,43 @@ func (c *Core) grant(tx *storage.Tx, v *visit, l *logical.Lease, a *Answer) erro
 	rec := lease.New(v.ns, v.Path, l, ttl, limit, v.Now)
 	rec.MountID = v.mount.ID
 	if v.token != nil {
-		rec.TokenID = v.token.ID
-		if v.token.Batch() && rec.Expires.After(v.token.Expires) {
-			rec.Expires = v.token.Expires // nobody can revoke it together with the token
+		var err error
+		if rec.TokenID, err = c.attach(ctx, tx, v); err != nil {
+			return err
 		}
 	}
-	a.LeaseID, a.LeaseDuration, a.Renewable = rec.ID, rec.TTL, rec.Renewable
+	if v.token != nil && v.token.Batch() {
+		// Who holds the lease is the parent, which may live longer.
+		rec.MaxTTL = min(rec.MaxTTL, v.token.Left(v.Now))
+		rec.TTL = min(rec.TTL, rec.MaxTTL)
+		rec.Expires = v.Now.Add(rec.TTL)
+	}
+	a.LeaseID, a.LeaseDuration, a.Renewable, a.leased = rec.ID, rec.TTL, rec.Renewable, rec.ID
 	return c.leases.Put(tx, rec, nil)
 }
 
-// undo takes back what an answer gave away that could not be recorded.
-func (c *Core) undo(v *visit, a *Answer) {
-	ctx, cancel := context.WithTimeout(context.Background(), undoTimeout)
-	defer cancel()
-	var err error
-	switch {
-	case a.Wrap != nil:
-		err = c.revokeText(ctx, v, a.Wrap.Token)
-	case a.Auth != nil:
-		err = c.revokeText(ctx, v, a.Auth.ClientToken)
-	case a.LeaseID != "":
-		err = c.leases.Revoke(ctx, v.ns, a.LeaseID, v.Now)
+// attach makes it a condition of tx that the caller's token has not been revoked:
+// what tx leaves for it would never be found again.
+func (c *Core) attach(ctx context.Context, tx *storage.Tx, v *visit) (holder string, err error) {
+	holder, err = c.tokens.Attach(ctx, tx, v.token)
+	if errors.Is(err, token.ErrUnknown) {
+		return "", logical.ErrDenied
 	}
-	if err != nil {
-		c.log.Error("taking back what could not be recorded", "path", v.mount.Path, "error", err)
-	}
+	return holder, err
 }
 
-func (c *Core) revokeText(ctx context.Context, v *visit, text string) error {
-	t, err := c.tokens.Lookup(ctx, v.ns, text, v.Now)
-	if err != nil || t.Batch() {
-		return err
+// undo takes back what an answer gave away that could not be recorded.
+func (c *Core) undo(a *Answer) {
+	ctx, cancel := context.WithTimeout(context.Background(), undoTimeout)
+	defer cancel()
+	var failed []error
+	for _, id := range a.issued {
+		failed = append(failed, c.tokens.Revoke(ctx, RootNamespace, id, c.Now()))
 	}
-	return c.tokens.Revoke(ctx, v.ns, t.ID, v.Now)
+	if a.leased != "" {
+		failed = append(failed, c.leases.Revoke(ctx, RootNamespace, a.leased, c.Now()))
+	}
+	if err := errors.Join(failed...); err != nil {
+		c.log.Error("taking back what could not be recorded", "request", a.RequestID, "error", err)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/cofferhq/coffer/internal/logical"
@@ -26,18 +27,43 @@ func (c *Core) wrap(ctx context.Context, tx *storage.Tx, v *visit, a *Answer) (*
 	if err != nil {
 		return nil, err
 	}
-	w, err := c.putAway(ctx, tx, v, payload, v.Path, v.WrapTTL)
-	if err != nil {
+	told := &Answer{RequestID: a.RequestID, Warnings: a.Warnings, issued: a.issued, leased: a.leased}
+	if err := c.putAway(ctx, tx, v, payload, v.Path, v.WrapTTL, told); err != nil {
 		return nil, err
 	}
 	if a.Auth != nil {
-		w.WrappedAccessor = a.Auth.Accessor
+		told.Wrap.WrappedAccessor = a.Auth.Accessor
 	}
-	return &Answer{RequestID: a.RequestID, Wrap: w}, nil
+	return told, nil
 }
 
-// putAway makes a wrapping token and writes payload into its cubbyhole.
-func (c *Core) putAway(ctx context.Context, tx *storage.Tx, v *visit, payload json.RawMessage, path string, ttl time.Duration) (*Wrap, error) {
+// wrapAgain puts away what another wrapping token stood for, as it was put away
+// the first time. That token is used up by useWrapping.
+func (c *Core) wrapAgain(ctx context.Context, tx *storage.Tx, v *visit, resp *logical.Response, a *Answer) (err error) {
+	text := v.request.Text("token")
+	if text == "" {
+		text = v.Token
+	}
+	a.MountType = ""
+	if a.replaces, err = c.wrappingToken(ctx, v.ns, text, v.Now); err != nil {
+		return err
+	}
+	if err := c.putAway(ctx, tx, v, resp.Wrapped, resp.Rewrap.Path, resp.Rewrap.TTL, a); err != nil {
+		return err
+	}
+	var inner envelope
+	if err := json.Unmarshal(resp.Wrapped, &inner); err != nil {
+		return fmt.Errorf("wrapped answer: %w", err)
+	}
+	if inner.Auth != nil {
+		a.Wrap.WrappedAccessor = inner.Auth.Accessor
+	}
+	return nil
+}
+
+// putAway makes a wrapping token, of which a tells, and writes payload into its
+// cubbyhole.
+func (c *Core) putAway(ctx context.Context, tx *storage.Tx, v *visit, payload json.RawMessage, path string, ttl time.Duration, a *Answer) error {
 	t := &token.Token{
 		Namespace: v.ns, Type: logical.TokenService, Path: path,
 		Policies: []string{wrappingPolicy}, Display: "wrapping", TTL: ttl, ExplicitMax: ttl,
@@ -46,19 +72,19 @@ func (c *Core) putAway(ctx context.Context, tx *storage.Tx, v *visit, payload js
 	t.Grant(v.Now, token.Limits{Default: ttl, Max: ttl})
 	text, err := c.tokens.Create(ctx, tx, t, "")
 	if err != nil {
-		return nil, err
+		return err
+	}
+	a.issued = append(a.issued, t.ID)
+	a.Wrap = &Wrap{
+		Token: text, Accessor: t.Accessor, TTL: int64(ttl / time.Second),
+		CreationTime: v.Now.Format(time.RFC3339Nano), CreationPath: path,
 	}
 	body, err := json.Marshal(map[string]string{"response": string(payload)})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if _, err := c.inCubbyhole(ctx, tx, v.live, t, logical.Write, body, v.Now); err != nil {
-		return nil, err
-	}
-	return &Wrap{
-		Token: text, Accessor: t.Accessor, TTL: int64(ttl / time.Second),
-		CreationTime: v.Now.Format(time.RFC3339Nano), CreationPath: path,
-	}, nil
+	_, err = c.inCubbyhole(ctx, tx, v.live, t, logical.Write, body, v.Now)
+	return err
 }
 
 // inCubbyhole does op on the wrapped answer of t.
@@ -130,16 +156,34 @@ func (c *Core) Unwrap(ctx context.Context, ns, text string, now time.Time) (json
 	if err != nil {
 		return nil, err
 	}
+	// Read first: from its last use on, what is in the token's cubbyhole may be
+	// gone any moment.
+	raw, err := c.payload(ctx, t, now)
+	if err != nil {
+		return nil, err
+	}
 	if _, err := c.tokens.Use(ctx, t, now); errors.Is(err, token.ErrUnknown) {
 		return nil, errNotWrapping
 	} else if err != nil {
 		return nil, err
 	}
-	raw, err := c.payload(ctx, t, now)
-	return raw, errors.Join(err, c.tokens.Revoke(ctx, ns, t.ID, now))
+	if err := c.tokens.Revoke(ctx, ns, t.ID, now); err != nil {
+		c.log.Warn("revoking a wrapping token after its use", "error", err) // the due queue does the rest
+	}
+	return raw, nil
 }
 
 // Wrapping tells of a wrapping token without using it up.
 func (c *Core) Wrapping(ctx context.Context, ns, text string, now time.Time) (*token.Token, error) {
 	return c.wrappingToken(ctx, ns, text, now)
+}
+
+// Wrapped returns what a wrapping token gives, without using it up: for wrapping
+// it again.
+func (c *Core) Wrapped(ctx context.Context, ns, text string, now time.Time) (json.RawMessage, error) {
+	t, err := c.wrappingToken(ctx, ns, text, now)
+	if err != nil {
+		return nil, err
+	}
+	return c.payload(ctx, t, now)
 }

@@ -57,6 +57,8 @@ type Keeper struct {
 
 	mu      sync.Mutex // guards the fields below; held by the one who unseals
 	attempt attempt
+	proof   attempt   // see Prove
+	rekey   *rekeying // nil: none is under way
 }
 
 // New returns a Keeper of b, which stands on inner. auto may be nil: then people
@@ -165,7 +167,7 @@ func unopened(err error) error {
 func (k *Keeper) Seal() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.attempt = attempt{}
+	k.attempt, k.proof, k.rekey = attempt{}, attempt{}, nil
 	k.barrier.Seal()
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -65,6 +66,13 @@ func New(o Options) *Handler {
 		"sys/init":        h.init,
 		"sys/unseal":      h.unseal,
 		"sys/leader":      h.leader,
+
+		"sys/generate-root":         h.generateRoot,
+		"sys/generate-root/attempt": h.generateRoot,
+		"sys/generate-root/update":  h.generateRootUpdate,
+		"sys/rekey/init":            h.rekey,
+		"sys/rekey/update":          h.rekeyUpdate,
+		"sys/rekey/verify":          h.rekeyVerify,
 	}
 	return h
 }
@@ -78,9 +86,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header["Cache-Control"] = noStore
 	header["Content-Type"] = jsonType
+	if r.TLS != nil {
+		header["Strict-Transport-Security"] = onlyTLS
+	}
 	path, ok := strings.CutPrefix(r.URL.Path, "/v1/")
 	if !ok {
 		h.elsewhere(w, r)
+		return
+	}
+	if strings.HasPrefix(path, "/") || strings.Contains(path, "//") {
+		redirectToClean(w, r, path)
 		return
 	}
 	if serve := h.bare[strings.TrimSuffix(path, "/")]; serve != nil {
@@ -98,7 +113,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 var (
 	noStore  = []string{"no-store"}
 	jsonType = []string{"application/json"}
+	onlyTLS  = []string{"max-age=31536000; includeSubDomains"}
 )
+
+var manySlashes = regexp.MustCompile(`//+`)
+
+// redirectToClean answers to a path with empty segments with the one without, as
+// Vault does, but so that a write stays one.
+func redirectToClean(w http.ResponseWriter, r *http.Request, path string) {
+	clean := *r.URL
+	clean.Scheme, clean.Host, clean.User, clean.RawPath = "", "", nil, ""
+	clean.Path = "/v1/" + strings.TrimPrefix(manySlashes.ReplaceAllString(path, "/"), "/")
+	w.Header().Set("Location", clean.String())
+	writeErrors(w, http.StatusTemporaryRedirect, "", "the path has empty segments: use the one in Location")
+}
 
 // elsewhere answers outside of the API.
 func (h *Handler) elsewhere(w http.ResponseWriter, r *http.Request) {

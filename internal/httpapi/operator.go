@@ -49,7 +49,7 @@ func (h *Handler) health(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, code, api.Health{
 		Initialized: s.Initialized, Sealed: s.Sealed,
 		ReplicationPerformanceMode: "disabled", ReplicationDRMode: "disabled",
-		ServerTimeUTC: time.Now().Unix(), Version: version.Full(),
+		ServerTimeUTC: h.Core.Now().Unix(), Version: version.Full(),
 		ClusterName: h.clusterName(s), ClusterID: h.clusterID(s),
 	})
 }
@@ -128,8 +128,7 @@ func (h *Handler) initialize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if len(in.PGPKeys)+len(in.RecoveryPGPKeys) > 0 || in.RootTokenPGPKey != "" {
-		h.fail(w, r, "", logical.Invalid("PGP encryption of keys is not supported").
-			WithHint("leave the pgp fields out and encrypt the keys yourself, for example with age"))
+		h.fail(w, r, "", errPGP)
 		return
 	}
 	result, err := h.Core.Init(r.Context(), custody.Params{
@@ -184,13 +183,25 @@ func (h *Handler) unsealWith(r *http.Request, in api.UnsealRequest) (custody.Sta
 	if in.Key == "" {
 		return custody.Status{}, logical.Invalid("'key' must be specified in request body as JSON, or 'reset' set to true")
 	}
-	share, err := hex.DecodeString(in.Key)
+	share, err := parseShare(in.Key)
 	if err != nil {
-		if share, err = base64.StdEncoding.DecodeString(in.Key); err != nil {
-			return custody.Status{}, logical.Invalid("'key' must be a valid hex or base64 string")
-		}
+		return custody.Status{}, err
 	}
 	return h.Core.Unseal(r.Context(), share)
+}
+
+// parseShare reads a share as operators have it.
+func parseShare(text string) ([]byte, error) {
+	if text == "" {
+		return nil, logical.Invalid("'key' must be specified in request body as JSON")
+	}
+	share, err := hex.DecodeString(text)
+	if err != nil {
+		if share, err = base64.StdEncoding.DecodeString(text); err != nil {
+			return nil, logical.Invalid("'key' must be a valid hex or base64 string")
+		}
+	}
+	return share, nil
 }
 
 // decode reads a body whose fields are v's; others are ignored.

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -22,7 +23,7 @@ import (
 func (h *Handler) call(r *http.Request, path string) (*core.Call, error) {
 	c := &core.Call{
 		ID: identity.NewUUID(), Path: path, Namespace: r.Header.Get("X-Vault-Namespace"),
-		Token: requestToken(r), Now: time.Now().UTC(),
+		Token: requestToken(r), Now: h.Core.Now(),
 	}
 	var err error
 	if c.Remote, err = h.ClientAddr(r); err != nil {
@@ -38,7 +39,10 @@ func (h *Handler) call(r *http.Request, path string) (*core.Call, error) {
 		return c, err
 	}
 	if ttl := r.Header.Get("X-Vault-Wrap-TTL"); ttl != "" {
-		if c.WrapTTL, err = logical.ParseDuration(ttl); err != nil {
+		if c.WrapTTL, err = logical.ParseDuration(ttl); err == nil && c.WrapTTL > 0 && c.WrapTTL < time.Second {
+			err = errors.New("it is less than a second")
+		}
+		if err != nil {
 			return c, logical.Invalid("error parsing X-Vault-Wrap-TTL: %s", err)
 		}
 	}
@@ -65,8 +69,15 @@ func setOp(c *core.Call, r *http.Request) error {
 	switch r.Method {
 	case http.MethodGet:
 		c.Op = logical.Read
-		if list := c.Query.Get("list"); list == "true" || list == "1" {
-			c.Op = logical.List
+		if text := c.Query.Get("list"); text != "" {
+			list, err := strconv.ParseBool(text)
+			if err != nil {
+				return logical.Invalid("the query parameter \"list\" must be true or false")
+			}
+			if list {
+				c.Op = logical.List
+			}
+			c.Query.Del("list")
 		}
 	case "LIST":
 		c.Op = logical.List

@@ -34,9 +34,10 @@ func hostInfo(dataDir string) (any, error) {
 			"kernelArch": unix.ByteSliceToString(uts.Machine[:]), "uptime": info.Uptime,
 			"bootTime": now.Unix() - int64(info.Uptime), "procs": info.Procs,
 		},
-		"memory": memory(),
-		"cpu":    processors(),
-		"disk":   []any{},
+		"memory":    memory(),
+		"cpu":       processors(),
+		"cpu_times": processorTimes(),
+		"disk":      []any{},
 	}
 	if dataDir != "" {
 		var fs unix.Statfs_t
@@ -77,14 +78,18 @@ func processors() []any {
 	eachLine("/proc/cpuinfo", func(line string) {
 		key, value, _ := strings.Cut(line, ":")
 		value = strings.TrimSpace(value)
-		switch strings.TrimSpace(key) {
-		case "processor":
-			n, err := strconv.Atoi(value)
-			if err != nil {
-				return
+		key = strings.TrimSpace(key)
+		if key == "processor" {
+			if n, err := strconv.Atoi(value); err == nil {
+				one = map[string]any{"cpu": n, "cores": 1}
+				all = append(all, one)
 			}
-			one = map[string]any{"cpu": n, "cores": 1}
-			all = append(all, one)
+			return
+		}
+		if one == nil {
+			return // of the machine as a whole
+		}
+		switch key {
 		case "vendor_id":
 			one["vendorId"] = value
 		case "model name":
@@ -94,6 +99,27 @@ func processors() []any {
 				one["mhz"] = mhz
 			}
 		}
+	})
+	return all
+}
+
+// processorTimes reads /proc/stat; times are seconds since the start.
+func processorTimes() []any {
+	const ticks = 100 // a second, in what Linux shows to programs
+	names := []string{"user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "guest", "guestNice"}
+	all := []any{}
+	eachLine("/proc/stat", func(line string) {
+		words := strings.Fields(line)
+		if len(words) == 0 || !strings.HasPrefix(words[0], "cpu") || words[0] == "cpu" {
+			return
+		}
+		one := map[string]any{"cpu": words[0]}
+		for i, word := range words[1:] {
+			if n, err := strconv.ParseFloat(word, 64); err == nil && i < len(names) {
+				one[names[i]] = n / ticks
+			}
+		}
+		all = append(all, one)
 	})
 	return all
 }

@@ -87,7 +87,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer func() { err = errors.Join(err, store.Close()) }()
 
 	// The core is made sealed; it closes before the store that it stands on.
-	c, m, err := assemble(o, store)
+	c, m, err := assemble(ctx, o, store)
 	if err != nil {
 		return err
 	}
@@ -114,12 +114,16 @@ func Run(ctx context.Context, o Options) (err error) {
 }
 
 // assemble makes the core with its engines.
-func assemble(o Options, store storage.Store) (*core.Core, *metrics.Metrics, error) {
-	auto, err := builtin.OpenSeal(o.Config.Seal)
+func assemble(ctx context.Context, o Options, store storage.Store) (*core.Core, *metrics.Metrics, error) {
+	b := barrier.New(store)
+	initialized, err := b.Initialized(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	b := barrier.New(store)
+	auto, err := builtin.OpenSeal(o.Config.Seal, !initialized)
+	if err != nil {
+		return nil, nil, err
+	}
 	var m *metrics.Metrics
 	limits := mount.Limits{DefaultLeaseTTL: o.Config.DefaultLeaseTTL, MaxLeaseTTL: o.Config.MaxLeaseTTL}
 	c := core.New(core.Options{

@@ -2,9 +2,12 @@ package sys
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/storage"
+	"github.com/cofferhq/coffer/internal/version"
 )
 
 var metricsFields = logical.Fields{
@@ -16,6 +19,16 @@ var infoRoutes = logical.Routes[*system]{
 	{Op: logical.Read, Path: "metrics", Do: (*system).metrics, Fields: metricsFields, Help: "Read the server's metrics."},
 	{Op: logical.Read, Path: "key-status", Do: (*system).keyStatus, Help: "Tell which encryption key is in use, and since when."},
 	{Op: logical.Write, Path: "seal", Do: (*system).seal, Sudo: true, Help: "Seal the server."},
+	{Op: logical.Write, Path: "step-down", Do: (*system).stepDown, Sudo: true, Help: "Does nothing: no other node takes over."},
+	{Op: logical.Write, Path: "rotate", Do: (*system).rotate, Sudo: true, Help: "Encrypt what is written from now on with a new key."},
+	{Op: logical.Read, Path: "rotate/config", Do: (*system).rotateConfig, Sudo: true, Help: "Tell when the encryption key is rotated without being asked: never."},
+	{Op: logical.Read, Path: "rekey/backup", Do: (*system).rekeyBackup, Sudo: true, Help: "Read copies of new unseal keys, of which none are kept."},
+	{Op: logical.Delete, Path: "rekey/backup", Do: (*system).deleteRekeyBackup, Sudo: true, Help: "Delete copies of new unseal keys, of which none are kept."},
+	{Op: logical.Read, Path: "ha-status", Do: (*system).haStatus, Help: "List the other nodes of the cluster."},
+	{Op: logical.Read, Path: "replication/status", Do: (*system).replicationStatus, Open: true, Help: "Tell that there is no replication."},
+	{Op: logical.Read, Path: "replication/{kind}/status", Do: (*system).replicationKind, Open: true, Help: "Tell that there is no replication of a kind."},
+	{Op: logical.List, Path: "version-history", Do: (*system).versionHistory, Help: "Tell which version runs. Earlier ones are not remembered."},
+	{Op: logical.Read, Path: "experiments", Do: (*system).experiments, Help: "List the experiments, of which there are none."},
 }
 
 func (s *system) hostInfo(context.Context, *logical.Request) (*logical.Response, error) {
@@ -43,6 +56,67 @@ func (s *system) keyStatus(context.Context, *logical.Request) (*logical.Response
 	return &logical.Response{TopLevel: true, Data: object{
 		"term": newest.Number, "install_time": newest.Created.Format(time.RFC3339Nano), "encryptions": 0,
 	}}, nil
+}
+
+func (s *system) stepDown(context.Context, *logical.Request) (*logical.Response, error) {
+	return nil, nil
+}
+
+func (s *system) rotate(ctx context.Context, _ *logical.Request) (*logical.Response, error) {
+	err := s.Barrier.Rotate(ctx)
+	if errors.Is(err, storage.ErrConflict) {
+		return nil, logical.Errorf(logical.ErrConflict, "another node has just rotated the encryption key")
+	}
+	return nil, err
+}
+
+func (s *system) rotateConfig(context.Context, *logical.Request) (*logical.Response, error) {
+	return &logical.Response{TopLevel: true, Data: object{"enabled": false, "interval": 0, "max_operations": 0}}, nil
+}
+
+func (s *system) rekeyBackup(context.Context, *logical.Request) (*logical.Response, error) {
+	return nil, logical.Invalid("no backed-up keys found")
+}
+
+func (s *system) deleteRekeyBackup(context.Context, *logical.Request) (*logical.Response, error) {
+	return nil, nil
+}
+
+func (s *system) haStatus(context.Context, *logical.Request) (*logical.Response, error) {
+	return &logical.Response{TopLevel: true, Data: object{"nodes": []object{}}}, nil
+}
+
+var noReplication = object{"mode": "disabled"}
+
+func (s *system) replicationStatus(context.Context, *logical.Request) (*logical.Response, error) {
+	return &logical.Response{Data: object{"dr": noReplication, "performance": noReplication}}, nil
+}
+
+func (s *system) replicationKind(_ context.Context, r *logical.Request) (*logical.Response, error) {
+	if kind := r.Text("kind"); kind != "dr" && kind != "performance" {
+		return nil, logical.ErrUnsupportedPath
+	}
+	return &logical.Response{Data: noReplication}, nil
+}
+
+// versionHistory tells of the version that runs, as if it had been there from the
+// initialization on.
+func (s *system) versionHistory(context.Context, *logical.Request) (*logical.Response, error) {
+	terms := s.Barrier.Terms()
+	if len(terms) == 0 {
+		return nil, logical.ErrSealed
+	}
+	return &logical.Response{Data: object{
+		"keys": []string{version.Full()},
+		"key_info": object{version.Full(): object{
+			"build_date": version.BuildDate(), "previous_version": nil,
+			"timestamp_installed": terms[0].Created.Format(time.RFC3339),
+		}},
+	}}, nil
+}
+
+func (s *system) experiments(context.Context, *logical.Request) (*logical.Response, error) {
+	return &logical.Response{Data: object{"available": []string{}, "enabled": []string{}}}, nil
 }
 
 func (s *system) seal(context.Context, *logical.Request) (*logical.Response, error) {

@@ -230,7 +230,7 @@ func (s *system) irrevocableLeases(ctx context.Context, r *logical.Request) (*lo
 }
 
 func onlyIrrevocable(r *logical.Request) error {
-	if r.Text("type") != "irrevocable" {
+	if r.Has("type") && r.Text("type") != "irrevocable" {
 		return logical.Invalid("type must be irrevocable")
 	}
 	return nil

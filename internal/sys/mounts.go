@@ -4,10 +4,8 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/cofferhq/coffer/internal/identity"
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/mount"
 )
@@ -79,6 +77,12 @@ var (
 	secretMounts = class{"", "No secret engine mount at "}
 	authMounts   = class{mount.AuthPrefix, "No auth engine at "}
 )
+
+// takes says whether a path as this half of the API tells it is of this class:
+// auth methods, which need sudo, are no business of sys/mounts.
+func (k class) takes(path string) bool {
+	return k.prefix != "" || !strings.HasPrefix(path, mount.AuthPrefix)
+}
 
 func (k class) has(m *mount.Mounted) bool { return m.Auth() == (k.prefix != "") }
 
@@ -225,6 +229,9 @@ func (s *system) writeMount(ctx context.Context, k class, r *logical.Request) er
 }
 
 func (s *system) enable(ctx context.Context, k class, r *logical.Request, path string) error {
+	if !k.takes(path) {
+		return logical.Invalid("cannot mount under existing mount %q", mount.AuthPrefix)
+	}
 	e := &mount.Entry{
 		Path: k.prefix + path, Type: r.Text("type"), Description: r.Text("description"),
 		Options: r.TextMap("options"), Local: r.Bool("local"), SealWrap: r.Bool("seal_wrap"),
@@ -349,63 +356,12 @@ func leaseTTL(s string) (time.Duration, error) {
 }
 
 func (s *system) deleteSecretMount(ctx context.Context, r *logical.Request) (*logical.Response, error) {
+	if !secretMounts.takes(r.Text("path") + "/") {
+		return nil, logical.Invalid("auth methods are disabled below sys/auth/")
+	}
 	return nil, s.House.Unmount(ctx, r.Text("path"))
 }
 
 func (s *system) deleteAuthMount(ctx context.Context, r *logical.Request) (*logical.Response, error) {
 	return nil, s.House.Unmount(ctx, mount.AuthPrefix+r.Text("path"))
-}
-
-// moveLog remembers the last remounts for those who ask how one went.
-type moveLog struct {
-	mu    sync.Mutex // guards the field below
-	moves []move     // the newest last
-}
-
-type move struct{ id, from, to string }
-
-// rememberedMoves bounds the log.
-const rememberedMoves = 100
-
-func (l *moveLog) add(m move) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.moves) == rememberedMoves {
-		l.moves = l.moves[1:]
-	}
-	l.moves = append(l.moves, m)
-}
-
-func (l *moveLog) find(id string) (move, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, m := range l.moves {
-		if m.id == id {
-			return m, true
-		}
-	}
-	return move{}, false
-}
-
-func (s *system) remount(ctx context.Context, r *logical.Request) (*logical.Response, error) {
-	m := move{id: identity.NewUUID(), from: r.Text("from"), to: r.Text("to")}
-	if m.from == "" || m.to == "" {
-		return nil, logical.Invalid("both 'from' and 'to' path must be specified as a string")
-	}
-	if err := s.House.Move(ctx, m.from, m.to); err != nil {
-		return nil, err
-	}
-	s.moves.add(m)
-	return &logical.Response{Data: object{"migration_id": m.id}}, nil
-}
-
-func (s *system) remountStatus(_ context.Context, r *logical.Request) (*logical.Response, error) {
-	m, ok := s.moves.find(r.Text("id"))
-	if !ok {
-		return nil, logical.ErrNotFound
-	}
-	return &logical.Response{Data: object{
-		"migration_id":   m.id,
-		"migration_info": object{"source_mount": m.from, "target_mount": m.to, "status": "success"},
-	}}, nil
 }

@@ -3,6 +3,7 @@ package sys
 import (
 	"context"
 	"encoding/base64"
+	"strings"
 
 	"github.com/cofferhq/coffer/internal/logical"
 )
@@ -16,14 +17,17 @@ var policyFields = logical.Fields{
 var policyRoutes = logical.Routes[*system]{
 	{Op: logical.Read, Path: "policy", Do: (*system).listPoliciesOld, Help: "List the names of the policies."},
 	{Op: logical.List, Path: "policy", Do: (*system).listPoliciesOld, Help: "List the names of the policies."},
-	{Op: logical.Read, Path: "policy/{name}", Do: (*system).readPolicyOld, Fields: policyFields, Help: "Read a policy."},
-	{Op: logical.Write, Path: "policy/{name}", Do: (*system).writePolicy, Fields: policyFields, Help: "Create or replace a policy."},
-	{Op: logical.Delete, Path: "policy/{name}", Do: (*system).deletePolicy, Fields: policyFields, Help: "Delete a policy."},
+	{Op: logical.Read, Path: "policy/{name...}", Do: (*system).readPolicyOld, Fields: policyFields, Help: "Read a policy."},
+	{Op: logical.Write, Path: "policy/{name...}", Do: (*system).writePolicy, Fields: policyFields, Help: "Create or replace a policy."},
+	{Op: logical.Delete, Path: "policy/{name...}", Do: (*system).deletePolicy, Fields: policyFields, Help: "Delete a policy."},
 	{Op: logical.List, Path: "policies/acl", Do: (*system).listPolicies, Help: "List the names of the policies."},
-	{Op: logical.Read, Path: "policies/acl/{name}", Do: (*system).readPolicy, Fields: policyFields, Help: "Read a policy."},
-	{Op: logical.Write, Path: "policies/acl/{name}", Do: (*system).writePolicy, Fields: policyFields, Help: "Create or replace a policy."},
-	{Op: logical.Delete, Path: "policies/acl/{name}", Do: (*system).deletePolicy, Fields: policyFields, Help: "Delete a policy."},
+	{Op: logical.Read, Path: "policies/acl/{name...}", Do: (*system).readPolicy, Fields: policyFields, Help: "Read a policy."},
+	{Op: logical.Write, Path: "policies/acl/{name...}", Do: (*system).writePolicy, Fields: policyFields, Help: "Create or replace a policy."},
+	{Op: logical.Delete, Path: "policies/acl/{name...}", Do: (*system).deletePolicy, Fields: policyFields, Help: "Delete a policy."},
 }
+
+// policyName is the policy that the path names; names may have slashes inside.
+func policyName(r *logical.Request) string { return strings.TrimSuffix(r.Text("name"), "/") }
 
 func (s *system) listPolicies(context.Context, *logical.Request) (*logical.Response, error) {
 	return &logical.Response{Data: object{"keys": s.Policies.Names()}}, nil
@@ -35,19 +39,19 @@ func (s *system) listPoliciesOld(context.Context, *logical.Request) (*logical.Re
 }
 
 func (s *system) readPolicy(_ context.Context, r *logical.Request) (*logical.Response, error) {
-	text, ok := s.Policies.Text(r.Text("name"))
+	text, ok := s.Policies.Text(policyName(r))
 	if !ok {
 		return nil, logical.ErrNotFound
 	}
-	return &logical.Response{Data: object{"name": r.Text("name"), "policy": text}}, nil
+	return &logical.Response{Data: object{"name": policyName(r), "policy": text}}, nil
 }
 
 func (s *system) readPolicyOld(_ context.Context, r *logical.Request) (*logical.Response, error) {
-	text, ok := s.Policies.Text(r.Text("name"))
+	text, ok := s.Policies.Text(policyName(r))
 	if !ok {
 		return nil, logical.ErrNotFound
 	}
-	return &logical.Response{Data: object{"name": r.Text("name"), "rules": text}, TopLevel: true}, nil
+	return &logical.Response{Data: object{"name": policyName(r), "rules": text}, TopLevel: true}, nil
 }
 
 func (s *system) writePolicy(ctx context.Context, r *logical.Request) (*logical.Response, error) {
@@ -61,7 +65,7 @@ func (s *system) writePolicy(ctx context.Context, r *logical.Request) (*logical.
 	if plain, err := base64.StdEncoding.DecodeString(text); err == nil {
 		text = string(plain)
 	}
-	rev, err := s.Policies.Put(ctx, r.Text("name"), text)
+	rev, err := s.Policies.Put(ctx, policyName(r), text)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +73,7 @@ func (s *system) writePolicy(ctx context.Context, r *logical.Request) (*logical.
 }
 
 func (s *system) deletePolicy(ctx context.Context, r *logical.Request) (*logical.Response, error) {
-	rev, err := s.Policies.Delete(ctx, r.Text("name"))
+	rev, err := s.Policies.Delete(ctx, policyName(r))
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,9 @@ package sys
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
+	"time"
 
 	"github.com/cofferhq/coffer/internal/audit"
 	"github.com/cofferhq/coffer/internal/authz"
@@ -16,9 +18,6 @@ import (
 	"github.com/cofferhq/coffer/internal/policy"
 	"github.com/cofferhq/coffer/internal/storage"
 	"github.com/cofferhq/coffer/internal/token"
-
-	"encoding/json"
-	"time"
 )
 
 // rootNS is the id of the only namespace there is.
@@ -32,13 +31,18 @@ type House interface {
 	Unmount(ctx context.Context, path string) error
 	Tune(ctx context.Context, id string, change func(e *mount.Entry) error) error
 	Move(ctx context.Context, from, to string) error
+	// Offered returns what can be mounted, by type.
+	Offered() []logical.Kind
 
 	// EnableDevice and DisableDevice change the audit devices.
 	EnableDevice(ctx context.Context, d audit.Declared) error
 	DisableDevice(ctx context.Context, path string) error
 	DeclaredDevices(ctx context.Context) ([]audit.Declared, error)
 
+	// Wrapping and Wrapped tell of a wrapping token and of what it gives; Unwrap
+	// uses it up.
 	Wrapping(ctx context.Context, ns, text string, now time.Time) (*token.Token, error)
+	Wrapped(ctx context.Context, ns, text string, now time.Time) (json.RawMessage, error)
 	Unwrap(ctx context.Context, ns, text string, now time.Time) (json.RawMessage, error)
 
 	RenewLease(ctx context.Context, id string, increment time.Duration) (*lease.Lease, error)
@@ -59,7 +63,6 @@ type Deps struct {
 	Policies *authz.Store
 	Devices  *audit.Broker
 	Barrier  *barrier.Barrier
-	Limits   mount.Limits
 	Host     func() (any, error)                                              // for sys/host-info
 	Metrics  func(format string) (contentType string, body []byte, err error) // for sys/metrics
 }
@@ -90,6 +93,7 @@ type system struct {
 
 var systemRoutes = slices.Concat(
 	mountRoutes, policyRoutes, auditRoutes, capabilityRoutes, leaseRoutes, wrappingRoutes, uiRoutes, infoRoutes,
+	catalogRoutes, toolRoutes, specRoutes,
 )
 
 // acl returns what the caller of r may do, or nil without a caller.

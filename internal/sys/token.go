@@ -43,7 +43,7 @@ var createFields = logical.Fields{
 
 var tokenRoutes = slices.Concat(logical.Routes[*tokens]{
 	{Op: logical.Write, Path: "create", Do: (*tokens).create, Fields: createFields, Help: "Create a token below the caller's."},
-	{Op: logical.Write, Path: "create-orphan", Do: (*tokens).createOrphan, Sudo: true, Fields: createFields, Help: "Create a token without a parent."},
+	{Op: logical.Write, Path: "create-orphan", Do: (*tokens).createOrphan, Fields: createFields, Help: "Create a token without a parent."},
 	{Op: logical.Write, Path: "create/{role_name}", Do: (*tokens).createByRole, Fields: createFields, Help: "Create a token as a role says."},
 	{Op: logical.Write, Path: "lookup", Do: (*tokens).lookup, Fields: tokenFields, Help: "Tell of a token."},
 	{Op: logical.Read, Path: "lookup", Do: (*tokens).lookup, Fields: tokenFields, Help: "Tell of the caller's token."},
@@ -81,25 +81,44 @@ func (t *tokens) createOrphan(ctx context.Context, r *logical.Request) (*logical
 	return t.make(ctx, r, orphan)
 }
 
+var errNeedsSudo = logical.Invalid("root or sudo privileges required to create tokens with an id, without a parent or with a period")
+
 // make creates a token without a role.
 func (t *tokens) make(ctx context.Context, r *logical.Request, how orphanage) (*logical.Response, error) {
 	sudo, err := t.sudo(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	// create-orphan needs sudo on its own path, which the core has checked.
-	if !sudo && (r.Has("id") || r.Bool("no_parent") || r.Duration("period") > 0) {
-		return nil, logical.Invalid("root or sudo privileges required to create tokens with an id, without a parent or with a period")
+	// Who may use create-orphan needs no sudo for what it is there for.
+	if !sudo && (r.Text("id") != "" || r.Bool("no_parent") && r.Path == "create" || r.Duration("period") > 0) {
+		return nil, errNeedsSudo
 	}
 	auth, err := t.auth(ctx, r, how)
 	if err != nil {
 		return nil, err
 	}
+	if r.Text("entity_alias") != "" {
+		return nil, logical.Invalid("'entity_alias' is only allowed in combination with token role")
+	}
 	if err := t.choosePolicies(r, auth, sudo); err != nil {
 		return nil, err
 	}
+	if auth.Endless && r.Caller.Root {
+		if err := t.mayBeEndless(ctx, r); err != nil {
+			return nil, err
+		}
+	}
 	auth.Period = r.Duration("period")
 	return t.finish(r, auth)
+}
+
+// mayBeEndless refuses a root token that outlives the root token that asks.
+func (t *tokens) mayBeEndless(ctx context.Context, r *logical.Request) error {
+	parent, err := t.Tokens.ByID(ctx, rootNS, r.Caller.TokenID, r.Now)
+	if err == nil && !parent.Expires.IsZero() {
+		return logical.Invalid("expiring root tokens cannot create non-expiring root tokens")
+	}
+	return err
 }
 
 // sudo says whether the caller has it on the path of the request.
@@ -145,8 +164,6 @@ func (t *tokens) auth(ctx context.Context, r *logical.Request, how orphanage) (*
 		return nil, logical.Invalid("custom token ID cannot look like one that coffer makes")
 	case strings.ContainsAny(auth.Token, "\r\n\t ") || len(auth.Token) > 512:
 		return nil, logical.Invalid("custom token ID cannot contain white space or be longer than 512 bytes")
-	case r.Text("entity_alias") != "":
-		return nil, logical.Invalid("'entity_alias' is only allowed in combination with token role")
 	}
 	switch typ := r.Text("type"); typ {
 	case "", "default", "service":
@@ -171,6 +188,9 @@ func displayChars(name string) string {
 	}, name)
 }
 
+// unassignable is the policy of wrapping tokens, which only the core makes.
+const unassignable = "response-wrapping"
+
 // choosePolicies sets the policies of a token that no role speaks of: those asked
 // for, which must be the caller's own unless it has sudo, or all of the caller's.
 func (t *tokens) choosePolicies(r *logical.Request, auth *logical.Auth, sudo bool) error {
@@ -184,6 +204,9 @@ func (t *tokens) choosePolicies(r *logical.Request, auth *logical.Auth, sudo boo
 		}
 	}
 	wanted := auth.TokenPolicies()
+	if slices.Contains(wanted, unassignable) {
+		return logical.Invalid("cannot assign policy %q", unassignable)
+	}
 	if slices.Contains(wanted, token.RootPolicy) {
 		if !r.Caller.Root {
 			return logical.Invalid("root tokens may not be created without parent token being root")
@@ -236,7 +259,7 @@ func (t *tokens) findAccessor(ctx context.Context, r *logical.Request) (*token.T
 	}
 	found, err := t.Tokens.ByAccessor(ctx, rootNS, r.Text("accessor"), r.Now)
 	if errors.Is(err, token.ErrUnknown) {
-		return nil, logical.Errorf(logical.ErrDenied, "invalid accessor")
+		return nil, logical.Invalid("invalid accessor")
 	}
 	return found, err
 }
@@ -276,7 +299,7 @@ func about(r *logical.Request, t *token.Token, text string) *logical.Response {
 		"accessor": t.Accessor, "creation_time": t.Created.Unix(), "creation_ttl": seconds(t.TTL),
 		"display_name": t.Display, "entity_id": t.EntityID, "expire_time": nil,
 		"explicit_max_ttl": seconds(t.ExplicitMax), "id": text, "meta": nil, "num_uses": t.NumUses,
-		"orphan": t.Orphan, "path": t.Path, "policies": t.Policies, "ttl": seconds(t.Left(r.Now)),
+		"orphan": t.Orphan, "path": t.Path, "policies": orEmpty(t.Policies), "ttl": seconds(t.Left(r.Now)),
 		"type": t.Type, "renewable": t.Renewable,
 	}
 	if t.Meta != nil {
@@ -342,56 +365,6 @@ func (t *tokens) renewed(ctx context.Context, r *logical.Request, found *token.T
 	return &logical.Response{Auth: &logical.Auth{Existing: found.ID, Token: text}, Warnings: warnings}, nil
 }
 
-func (t *tokens) revoke(ctx context.Context, r *logical.Request) (*logical.Response, error) {
-	if r.Text("token") == "" {
-		return nil, logical.Invalid("missing token ID")
-	}
-	found, err := t.Tokens.Lookup(ctx, rootNS, r.Text("token"), r.Now)
-	if errors.Is(err, token.ErrUnknown) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return t.revoked(ctx, r, found)
-}
-
-func (t *tokens) revoked(ctx context.Context, r *logical.Request, found *token.Token) (*logical.Response, error) {
-	if found.Batch() {
-		return nil, logical.Invalid("batch tokens cannot be revoked")
-	}
-	return nil, t.Tokens.Revoke(ctx, rootNS, found.ID, r.Now)
-}
-
-func (t *tokens) revokeSelf(ctx context.Context, r *logical.Request) (*logical.Response, error) {
-	if r.Caller.TokenType == logical.TokenBatch {
-		return nil, logical.Invalid("batch tokens cannot be revoked")
-	}
-	return nil, t.Tokens.Revoke(ctx, rootNS, r.Caller.TokenID, r.Now)
-}
-
-func (t *tokens) revokeAccessor(ctx context.Context, r *logical.Request) (*logical.Response, error) {
-	found, err := t.findAccessor(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	return t.revoked(ctx, r, found)
-}
-
-func (t *tokens) revokeOrphan(ctx context.Context, r *logical.Request) (*logical.Response, error) {
-	if r.Text("token") == "" {
-		return nil, logical.Invalid("missing token ID")
-	}
-	found, err := t.find(ctx, r, r.Text("token"))
-	if err != nil {
-		return nil, err
-	}
-	if found.Batch() {
-		return nil, logical.Invalid("batch tokens cannot be revoked")
-	}
-	return nil, t.Tokens.RevokeOrphan(ctx, rootNS, found.ID, r.Now)
-}
-
 func (t *tokens) accessors(ctx context.Context, r *logical.Request) (*logical.Response, error) {
 	var keys []string
 	err := t.Tokens.Each(ctx, rootNS, r.Now, func(found *token.Token) error {
@@ -402,7 +375,7 @@ func (t *tokens) accessors(ctx context.Context, r *logical.Request) (*logical.Re
 		return nil, err
 	}
 	slices.Sort(keys)
-	return &logical.Response{Data: object{"keys": keys}}, nil
+	return &logical.Response{Data: object{"keys": orEmpty(keys)}}, nil
 }
 
 func (t *tokens) tidy(context.Context, *logical.Request) (*logical.Response, error) {

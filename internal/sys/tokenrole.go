@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -241,19 +242,33 @@ func (t *tokens) createByRole(ctx context.Context, r *logical.Request) (*logical
 	if found == nil {
 		return nil, logical.Invalid("unknown role %s", r.Text("role_name"))
 	}
-	how := orphanage(found.Orphan)
-	if r.Bool("no_parent") {
-		how = orphan
+	if r.Text("id") != "" {
+		if sudo, err := t.sudo(ctx, r); err != nil || !sudo {
+			return nil, cmp.Or(err, error(errNeedsSudo))
+		}
 	}
-	auth, err := t.auth(ctx, r, how)
+	// no_parent is the role's to decide.
+	auth, err := t.auth(ctx, r, orphanage(found.Orphan))
 	if err != nil {
 		return nil, err
 	}
 	found.apply(auth, r)
+	if alias := strings.ToLower(r.Text("entity_alias")); alias != "" {
+		if !found.allowsAlias(alias) {
+			return nil, logical.Invalid("invalid 'entity_alias' value")
+		}
+		auth.Alias = logical.Alias{Name: alias}
+	}
 	if err := found.choosePolicies(r, auth); err != nil {
 		return nil, err
 	}
 	return t.finish(r, auth)
+}
+
+func (o *role) allowsAlias(alias string) bool {
+	return slices.ContainsFunc(o.EntityAliases, func(allowed string) bool {
+		return matchesAny([]string{strings.ToLower(allowed)}, alias)
+	})
 }
 
 // apply sets what the role decides.
@@ -298,6 +313,8 @@ func (o *role) choosePolicies(r *logical.Request, auth *logical.Auth) error {
 	})
 	for _, name := range auth.TokenPolicies() {
 		switch {
+		case name == unassignable:
+			return logical.Invalid("cannot assign policy %q", unassignable)
 		case name == token.RootPolicy && !slices.Contains(o.Allowed, name):
 			return logical.Invalid("root tokens may not be created by a role that does not allow them")
 		case slices.Contains(o.Disallowed, name) || matchesAny(o.DisallowedGlobs, name):

@@ -14,7 +14,8 @@ var uiRoutes = logical.Routes[*system]{
 	{Op: logical.Read, Path: "internal/ui/mounts", Do: (*system).visibleMounts, Open: true, Help: "List the mounts that the caller may see."},
 	{Op: logical.Read, Path: "internal/ui/mounts/{path...}", Do: (*system).visibleMount, Open: true, Help: "Tell which mount a path is below, if the caller has any right there."},
 	{Op: logical.Read, Path: "internal/ui/resultant-acl", Do: (*system).resultantACL, Help: "Tell all that the caller may do."},
-	{Op: logical.Read, Path: "internal/ui/namespaces", Do: (*system).visibleNamespaces, Help: "List the namespaces that the caller may see."},
+	{Op: logical.Read, Path: "internal/ui/namespaces", Do: (*system).visibleNamespaces, Open: true, Help: "List the namespaces that the caller may see."},
+	{Op: logical.Read, Path: "internal/ui/feature-flags", Do: (*system).featureFlags, Open: true, Help: "List the flags of Vault's web interface."},
 }
 
 func (s *system) visibleMounts(ctx context.Context, r *logical.Request) (*logical.Response, error) {
@@ -82,6 +83,11 @@ func (s *system) resultantACL(ctx context.Context, r *logical.Request) (*logical
 	return &logical.Response{Data: acl.Resultant()}, nil
 }
 
+// visibleNamespaces lists what is below the root, of which there is nothing.
 func (s *system) visibleNamespaces(context.Context, *logical.Request) (*logical.Response, error) {
-	return nil, logical.ErrNotFound // there is only the root, which is not listed
+	return &logical.Response{Data: object{"keys": []string{}}}, nil
+}
+
+func (s *system) featureFlags(context.Context, *logical.Request) (*logical.Response, error) {
+	return &logical.Response{Data: object{"feature_flags": []string{}}, TopLevel: true}, nil
 }

@@ -55,7 +55,8 @@ func (s *system) rewrap(ctx context.Context, r *logical.Request) (*logical.Respo
 	if err != nil {
 		return nil, err
 	}
-	stored, err := s.House.Unwrap(ctx, rootNS, wrappingText(r), r.Now)
+	// The core uses the token up once the new one is stored.
+	stored, err := s.House.Wrapped(ctx, rootNS, wrappingText(r), r.Now)
 	if err != nil {
 		return nil, err
 	}
