@@ -77,6 +77,9 @@ func (b *Broker) Paths() []string {
 	return paths
 }
 
+// Empty says whether no device is enabled.
+func (b *Broker) Empty() bool { return len(*b.list.Load()) == 0 }
+
 // LogRequest records that e is about to be done. It returns nil once one device
 // has recorded it, or if none is enabled, and else why each of them could not.
 // What ends ctx ends the wait, not what is being written.

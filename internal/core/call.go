@@ -1,11 +1,12 @@
 package core
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/cofferhq/coffer/internal/logical"
@@ -33,6 +34,7 @@ type Answer struct {
 	RequestID string
 	MountType string // "kv", "system"…
 	NotFound  bool   // status 404 although there is content
+	Accepted  bool   // status 202
 	Empty     bool   // nothing to say
 
 	Data     json.RawMessage // nil: null
@@ -78,6 +80,8 @@ type Auth struct {
 	Orphan           bool              `json:"orphan"`
 	MFARequirement   any               `json:"mfa_requirement"` // always null
 	NumUses          int               `json:"num_uses"`
+
+	display string // name for the audit
 }
 
 // Wrap tells of an answer that was put away for one retrieval.
@@ -90,7 +94,8 @@ type Wrap struct {
 	WrappedAccessor string `json:"wrapped_accessor,omitempty"`
 }
 
-// envelope is Vault's answer. Every field is always there.
+// envelope is Vault's answer, as it is read back when it was wrapped. Every field
+// is always there.
 type envelope struct {
 	RequestID     string          `json:"request_id"`
 	LeaseID       string          `json:"lease_id"`
@@ -107,34 +112,62 @@ var envelopeFields = []string{
 	"request_id", "lease_id", "renewable", "lease_duration", "data", "wrap_info", "warnings", "auth", "mount_type",
 }
 
-// MarshalJSON returns Vault's envelope.
-func (a *Answer) MarshalJSON() ([]byte, error) {
-	var buf bytes.Buffer
-	err := a.WriteJSON(&buf)
-	return buf.Bytes(), err
+// AppendJSON appends Vault's envelope to dst.
+func (a *Answer) AppendJSON(dst []byte) ([]byte, error) {
+	if a.Wrapped != nil {
+		return a.appendUnwrapped(dst)
+	}
+	start := len(dst)
+	dst = slices.Grow(dst, len(a.Data)+256)
+	dst = append(dst, `{"request_id":`...)
+	dst = appendText(dst, a.RequestID)
+	dst = append(dst, `,"lease_id":`...)
+	dst = appendText(dst, a.LeaseID)
+	dst = append(dst, `,"renewable":`...)
+	dst = strconv.AppendBool(dst, a.Renewable)
+	dst = append(dst, `,"lease_duration":`...)
+	dst = strconv.AppendInt(dst, int64(a.LeaseDuration/time.Second), 10)
+	dst = append(dst, `,"data":`...)
+	if a.Data == nil {
+		dst = append(dst, "null"...)
+	}
+	dst = append(dst, a.Data...)
+	for _, rare := range []struct {
+		key    string
+		value  any
+		isNull bool
+	}{{`,"wrap_info":`, a.Wrap, a.Wrap == nil}, {`,"warnings":`, a.Warnings, len(a.Warnings) == 0}, {`,"auth":`, a.Auth, a.Auth == nil}} {
+		dst = append(dst, rare.key...)
+		if rare.isNull {
+			dst = append(dst, "null"...)
+			continue
+		}
+		text, err := json.Marshal(rare.value)
+		if err != nil {
+			return nil, err
+		}
+		dst = append(dst, text...)
+	}
+	dst = append(dst, `,"mount_type":`...)
+	dst = append(appendText(dst, a.MountType), '}')
+	if !a.TopLevel {
+		return dst, nil
+	}
+	whole, err := beside(dst[start:], a.Data)
+	return append(dst[:start], whole...), err
 }
 
-// WriteJSON appends Vault's envelope to buf.
-func (a *Answer) WriteJSON(buf *bytes.Buffer) error {
-	if a.Wrapped != nil {
-		return a.writeUnwrapped(buf)
-	}
-	body, err := json.Marshal(envelope{
-		RequestID: a.RequestID, LeaseID: a.LeaseID, Renewable: a.Renewable,
-		LeaseDuration: int64(a.LeaseDuration / time.Second),
-		Data:          a.Data, WrapInfo: a.Wrap, Warnings: a.Warnings, Auth: a.Auth, MountType: a.MountType,
-	})
-	if err != nil {
-		return err
-	}
-	if a.TopLevel {
-		if body, err = beside(body, a.Data); err != nil {
-			return err
+// appendText appends s as a JSON text.
+func appendText(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			text, _ := json.Marshal(s) // a string always marshals
+			return append(dst, text...)
 		}
 	}
-	buf.Write(body)
-	buf.WriteByte('\n')
-	return nil
+	dst = append(dst, '"')
+	dst = append(dst, s...)
+	return append(dst, '"')
 }
 
 // beside adds the fields of data to those of an envelope, which win.
@@ -154,15 +187,13 @@ func beside(body []byte, data json.RawMessage) ([]byte, error) {
 	return append(body, more[1:]...), err
 }
 
-// writeUnwrapped writes a stored envelope under this answer's request id.
-func (a *Answer) writeUnwrapped(buf *bytes.Buffer) error {
+// appendUnwrapped appends a stored envelope under this answer's request id.
+func (a *Answer) appendUnwrapped(dst []byte) ([]byte, error) {
 	var e envelope
 	if err := json.Unmarshal(a.Wrapped, &e); err != nil {
-		return fmt.Errorf("wrapped answer: %w", err)
+		return nil, fmt.Errorf("wrapped answer: %w", err)
 	}
 	e.RequestID = a.RequestID
 	body, err := json.Marshal(e)
-	buf.Write(body)
-	buf.WriteByte('\n')
-	return err
+	return append(dst, body...), err
 }

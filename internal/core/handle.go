@@ -160,6 +160,9 @@ func (c *Core) identify(ctx context.Context, v *visit) error {
 func (c *Core) decide(ctx context.Context, v *visit) error {
 	open := v.action != nil && v.action.Open
 	err := c.read(ctx, v)
+	if err == nil && v.action != nil && v.action.Max > 0 && len(v.Body) > v.action.Max {
+		err = logical.Errorf(logical.ErrTooLarge, "the body is larger than the %d bytes this path takes", v.action.Max)
+	}
 	if open {
 		return err
 	}
@@ -176,8 +179,6 @@ func (c *Core) decide(ctx context.Context, v *visit) error {
 		return logical.ErrUnsupportedPath
 	case v.action == nil:
 		return logical.ErrUnsupportedOp
-	case v.action.Max > 0 && len(v.Body) > v.action.Max:
-		return logical.Errorf(logical.ErrTooLarge, "the body is larger than the %d bytes this path takes", v.action.Max)
 	}
 	return nil
 }
@@ -242,11 +243,8 @@ func (c *Core) spend(ctx context.Context, v *visit) error {
 		return nil
 	}
 	left, err := c.tokens.Use(ctx, v.token, v.Now)
-	if errors.Is(err, token.ErrUnknown) {
-		return logical.ErrDenied
-	}
 	if err != nil {
-		return err
+		return unknownIsDenied(err)
 	}
 	v.token.NumUses, v.lastUse = left, left == 0
 	return nil

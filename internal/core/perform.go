@@ -28,9 +28,11 @@ func (c *Core) perform(ctx context.Context, v *visit) (*Answer, error) {
 		if err != nil {
 			return err
 		}
-		// What was written is lost if the mount is gone by now: then don't.
-		tx.Expect(mount.TableKey(v.ns)+storage.Plain(v.mount.ID), v.mount.Revision)
 		answer, err = c.settle(ctx, tx, v, resp)
+		if tx.Changed() {
+			// What was written is lost if the mount is gone by now: then don't.
+			tx.Expect(mount.TableKey(v.ns)+storage.Plain(v.mount.ID), v.mount.Revision)
+		}
 		return err
 	})
 	if err == nil {
@@ -124,6 +126,8 @@ func encode(data any) (json.RawMessage, error) {
 		return nil, nil
 	case json.RawMessage:
 		return data, nil
+	case logical.Appender:
+		return data.AppendJSON(nil), nil
 	}
 	raw, err := json.Marshal(data)
 	if err != nil {

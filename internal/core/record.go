@@ -52,7 +52,7 @@ func (c *Core) logResponse(ctx context.Context, e *audit.Entry) error {
 
 func (c *Core) record(ctx context.Context, v *visit, failure error, a *Answer, log func(context.Context, *audit.Entry) error, text string) error {
 	var err error
-	if len(c.devices.Paths()) > 0 {
+	if !c.devices.Empty() {
 		var e *audit.Entry
 		if e, err = c.entry(v, failure); err == nil {
 			if a != nil {
@@ -117,7 +117,7 @@ func answerEntry(v *visit, a *Answer) *audit.Response {
 	r := &audit.Response{Data: a.Data, LeaseID: a.LeaseID, Warnings: a.Warnings}
 	if a.Auth != nil {
 		r.Auth = &audit.Auth{
-			ClientToken: a.Auth.ClientToken, Accessor: a.Auth.Accessor, Policies: a.Auth.Policies,
+			ClientToken: a.Auth.ClientToken, Accessor: a.Auth.Accessor, DisplayName: a.Auth.display, Policies: a.Auth.Policies,
 			TokenPolicies: a.Auth.TokenPolicies, Metadata: a.Auth.Metadata, EntityID: a.Auth.EntityID,
 			NumUses: a.Auth.NumUses, TokenType: a.Auth.TokenType,
 			TokenTTL: time.Duration(a.Auth.LeaseDuration) * time.Second,

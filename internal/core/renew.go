@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/cofferhq/coffer/internal/lease"
@@ -17,11 +16,8 @@ import (
 func (c *Core) RenewToken(ctx context.Context, id string, increment time.Duration) (warnings []string, err error) {
 	now := c.Now()
 	t, err := c.tokens.ByID(ctx, RootNamespace, id, now)
-	if errors.Is(err, token.ErrUnknown) {
-		return nil, logical.ErrDenied
-	}
 	if err != nil {
-		return nil, err
+		return nil, unknownIsDenied(err)
 	}
 	m, err := c.mountByID(t.MountID)
 	if err != nil {
@@ -38,7 +34,7 @@ func (c *Core) RenewToken(ctx context.Context, id string, increment time.Duratio
 		return nil, err
 	}
 	_, err = storage.Update(ctx, c.barrier, func(tx *storage.Tx) error { return c.tokens.Save(ctx, tx, t) })
-	return warnings, err
+	return warnings, unknownIsDenied(err)
 }
 
 // askIssuer lets the auth method change what it allows the token since it was

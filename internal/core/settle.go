@@ -44,6 +44,7 @@ func (c *Core) settle(ctx context.Context, tx *storage.Tx, v *visit, resp *logic
 		return nil, err
 	}
 	a.NotFound, a.Warnings, a.Raw, a.TopLevel = resp.NotFound, resp.Warnings, resp.Raw, resp.TopLevel
+	a.Accepted = resp.Accepted
 	a.LeaseID, a.LeaseDuration, a.Renewable, a.after = resp.LeaseID, resp.TTL, resp.Renewable, resp.After
 	a.Empty = a.Data == nil && len(a.Warnings) == 0 && a.Raw == nil && resp.Auth == nil && resp.LeaseID == ""
 	if resp.Auth != nil {
@@ -67,7 +68,7 @@ func (c *Core) issue(ctx context.Context, tx *storage.Tx, v *visit, auth *logica
 	if auth.Existing != "" {
 		t, err := c.tokens.ByID(ctx, v.ns, auth.Existing, v.Now)
 		if err != nil {
-			return nil, err
+			return nil, unknownIsDenied(err)
 		}
 		return authOf(t, auth.Token), nil
 	}
@@ -77,6 +78,9 @@ func (c *Core) issue(ctx context.Context, tx *storage.Tx, v *visit, auth *logica
 		Created: v.Now, TTL: auth.TTL, MaxTTL: auth.MaxTTL, ExplicitMax: auth.ExplicitMaxTTL, Period: auth.Period,
 		NumUses: auth.NumUses, Orphan: auth.Parent == "", Renewable: auth.Renewable,
 		BoundCIDRs: auth.BoundCIDRs, State: auth.State, EntityID: auth.EntityID,
+	}
+	if t.Root() && v.mount.Type != "token" {
+		return nil, logical.Invalid("auth methods cannot create root tokens")
 	}
 	if t.Batch() {
 		t.Renewable = false
@@ -103,12 +107,20 @@ func (c *Core) issue(ctx context.Context, tx *storage.Tx, v *visit, auth *logica
 	}
 	text, err := c.tokens.Create(ctx, tx, t, auth.Token)
 	if err != nil {
-		return nil, err
+		return nil, unknownIsDenied(err) // the parent has died
 	}
 	if !t.Batch() {
 		a.issued = append(a.issued, t.ID)
 	}
 	return authOf(t, text), nil
+}
+
+// unknownIsDenied gives a kind to the error of a token that has died meanwhile.
+func unknownIsDenied(err error) error {
+	if errors.Is(err, token.ErrUnknown) {
+		return logical.ErrDenied
+	}
+	return err
 }
 
 // tokenType decides what kind of token a login gets: the mount may insist.
@@ -146,7 +158,7 @@ func authOf(t *token.Token, text string) *Auth {
 	a := &Auth{
 		ClientToken: text, Accessor: t.Accessor, Policies: policies, TokenPolicies: policies,
 		Metadata: t.Meta, LeaseDuration: int64(t.Left(t.Created).Seconds()), Renewable: t.Renewable,
-		EntityID: t.EntityID, TokenType: t.Type, Orphan: t.Orphan, NumUses: t.NumUses,
+		EntityID: t.EntityID, TokenType: t.Type, Orphan: t.Orphan, NumUses: t.NumUses, display: t.Display,
 	}
 	if !t.LastRenewal.IsZero() {
 		a.LeaseDuration = int64(t.Left(t.LastRenewal).Seconds())
@@ -185,10 +197,7 @@ func (c *Core) grant(ctx context.Context, tx *storage.Tx, v *visit, l *logical.L
 // what tx leaves for it would never be found again.
 func (c *Core) attach(ctx context.Context, tx *storage.Tx, v *visit) (holder string, err error) {
 	holder, err = c.tokens.Attach(ctx, tx, v.token)
-	if errors.Is(err, token.ErrUnknown) {
-		return "", logical.ErrDenied
-	}
-	return holder, err
+	return holder, unknownIsDenied(err)
 }
 
 // undo takes back what an answer gave away that could not be recorded.

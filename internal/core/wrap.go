@@ -23,11 +23,11 @@ var errNotWrapping = logical.Invalid("wrapping token is not valid or does not ex
 
 // wrap puts a away and returns the answer that tells how to get it.
 func (c *Core) wrap(ctx context.Context, tx *storage.Tx, v *visit, a *Answer) (*Answer, error) {
-	payload, err := a.MarshalJSON()
+	payload, err := a.AppendJSON(nil)
 	if err != nil {
 		return nil, err
 	}
-	told := &Answer{RequestID: a.RequestID, Warnings: a.Warnings, issued: a.issued, leased: a.leased}
+	told := &Answer{RequestID: a.RequestID, Warnings: a.Warnings, issued: a.issued, leased: a.leased, after: a.after}
 	if err := c.putAway(ctx, tx, v, payload, v.Path, v.WrapTTL, told); err != nil {
 		return nil, err
 	}
@@ -128,11 +128,11 @@ func (c *Core) payload(ctx context.Context, t *token.Token, now time.Time) (raw 
 	}
 	err = storage.View(ctx, c.barrier, func(tx *storage.Tx) error {
 		resp, err := c.inCubbyhole(ctx, tx, l, t, logical.Read, nil, now)
+		if errors.Is(err, logical.ErrNotFound) {
+			return errNotWrapping
+		}
 		if err != nil {
 			return err
-		}
-		if resp == nil {
-			return errNotWrapping
 		}
 		data, err := encode(resp.Data)
 		if err != nil {

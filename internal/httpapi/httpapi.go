@@ -80,9 +80,6 @@ func New(o Options) *Handler {
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.survive(w, r)
-	ctx, cancel := context.WithTimeout(r.Context(), h.MaxDuration)
-	defer cancel()
-	r = r.WithContext(ctx)
 	header := w.Header()
 	header["Cache-Control"] = noStore
 	header["Content-Type"] = jsonType
@@ -99,7 +96,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if serve := h.bare[strings.TrimSuffix(path, "/")]; serve != nil {
-		serve(w, r)
+		ctx, cancel := context.WithTimeout(r.Context(), h.MaxDuration)
+		defer cancel()
+		serve(w, r.WithContext(ctx))
 		return
 	}
 	if h.OpenMetrics && path == "sys/metrics" && r.Method == http.MethodGet {

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,7 +48,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, path string) {
 		h.help(w, r, call)
 		return
 	}
-	a, err := h.Core.Handle(r.Context(), call)
+	ctx, cancel := context.WithTimeout(r.Context(), h.MaxDuration)
+	defer cancel()
+	a, err := h.Core.Handle(ctx, call)
 	if err != nil {
 		h.fail(w, r, call.ID, err)
 		h.observe(call, "", status(err), start)
@@ -75,7 +76,10 @@ func (h *Handler) help(w http.ResponseWriter, r *http.Request, call *core.Call) 
 	writeJSON(w, http.StatusOK, map[string]any{"help": text, "see_also": nil})
 }
 
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+var buffers = sync.Pool{New: func() any { return new([]byte) }} // of answers
+
+// maxPooledBytes keeps the buffer of one large answer from being kept for ever.
+const maxPooledBytes = 64 << 10
 
 // answer writes a and returns its status.
 func (h *Handler) answer(w http.ResponseWriter, a *core.Answer) int {
@@ -94,20 +98,28 @@ func (h *Handler) answer(w http.ResponseWriter, a *core.Answer) int {
 		return http.StatusNoContent
 	}
 	code := http.StatusOK
-	if a.NotFound {
+	switch {
+	case a.NotFound:
 		code = http.StatusNotFound
+	case a.Accepted:
+		code = http.StatusAccepted
 	}
-	buf := buffers.Get().(*bytes.Buffer)
+	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
-	buf.Reset()
-	if err := a.WriteJSON(buf); err != nil {
+	body, err := a.AppendJSON((*buf)[:0])
+	if err != nil {
 		h.Log.Error("encoding an answer", "request", a.RequestID, "error", err)
 		writeErrors(w, http.StatusInternalServerError, "", "internal error")
 		return http.StatusInternalServerError
 	}
-	w.Header()["Content-Length"] = []string{strconv.Itoa(buf.Len())}
+	body = append(body, '\n')
+	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(code)
-	w.Write(buf.Bytes())
+	w.Write(body)
+	clear(body) // secrets should not lie about in a pool
+	if cap(body) <= maxPooledBytes {
+		*buf = body
+	}
 	return code
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,41 +45,46 @@ type Fields map[string]Field
 // Fields that are not declared are ignored, null counts as absent. It replaces
 // what an earlier Accept has set.
 func (r *Request) Accept(fields Fields, params []Param, query map[string][]string) error {
-	r.values = nil
-	if len(params) == 0 && len(fields) == 0 {
+	r.values, r.params = nil, params
+	if err := r.acceptValues(fields, query); err != nil {
+		return err
+	}
+	for i, p := range params {
+		if lower := strings.ToLower(p.Value); fields[p.Name].Type == Lower && lower != p.Value {
+			r.params = slices.Clone(params)
+			r.params[i].Value = lower
+			params = r.params
+		}
+	}
+	return nil
+}
+
+func (r *Request) acceptValues(fields Fields, query map[string][]string) error {
+	if len(fields) == 0 || len(r.Body) == 0 && len(query) == 0 {
 		return nil
 	}
-	r.values = make(map[string]any, len(params)+len(fields))
-	if len(fields) > 0 {
-		var body map[string]json.RawMessage
-		if len(r.Body) > 0 {
-			if err := json.Unmarshal(r.Body, &body); err != nil {
-				return Invalid("failed to parse JSON input: the body is not an object")
-			}
-		}
-		for name, f := range fields {
-			raw, ok := body[name]
-			if !ok {
-				if texts, inQuery := query[name]; inQuery && len(texts) > 0 {
-					raw, ok = quote(texts), true
-				}
-			}
-			if !ok || string(raw) == "null" {
-				continue
-			}
-			v, err := convert(f.Type, raw)
-			if err != nil {
-				return Invalid("error converting input for field %q: %s", name, err)
-			}
-			r.values[name] = v
+	var body map[string]json.RawMessage
+	if len(r.Body) > 0 {
+		if err := json.Unmarshal(r.Body, &body); err != nil {
+			return Invalid("failed to parse JSON input: the body is not an object")
 		}
 	}
-	for _, p := range params {
-		v := p.Value
-		if fields[p.Name].Type == Lower {
-			v = strings.ToLower(v)
+	r.values = make(map[string]any, len(fields))
+	for name, f := range fields {
+		raw, ok := body[name]
+		if !ok {
+			if texts, inQuery := query[name]; inQuery && len(texts) > 0 {
+				raw, ok = quote(texts), true
+			}
 		}
-		r.values[p.Name] = v
+		if !ok || string(raw) == "null" {
+			continue
+		}
+		v, err := convert(f.Type, raw)
+		if err != nil {
+			return Invalid("error converting input for field %q: %s", name, err)
+		}
+		r.values[name] = v
 	}
 	return nil
 }
@@ -94,10 +100,31 @@ func quote(texts []string) json.RawMessage {
 }
 
 // Has says whether the request brought the field.
-func (r *Request) Has(name string) bool { _, ok := r.values[name]; return ok }
+func (r *Request) Has(name string) bool {
+	if _, ok := r.param(name); ok {
+		return true
+	}
+	_, ok := r.values[name]
+	return ok
+}
+
+// param returns a field that stands in the path.
+func (r *Request) param(name string) (string, bool) {
+	for _, p := range r.params {
+		if p.Name == name {
+			return p.Value, true
+		}
+	}
+	return "", false
+}
 
 // Text returns a field of type Text or Lower, or one of the path; "" if absent.
-func (r *Request) Text(name string) string { return value[string](r, name) }
+func (r *Request) Text(name string) string {
+	if text, ok := r.param(name); ok {
+		return text
+	}
+	return value[string](r, name)
+}
 
 // Bool returns a field of type Bool, false if absent.
 func (r *Request) Bool(name string) bool { return value[bool](r, name) }

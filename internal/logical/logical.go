@@ -87,7 +87,8 @@ type Request struct {
 	// Events are written to the outbox in the same commit. See Emit.
 	Events []Event
 
-	values map[string]any // field → typed value, see fields.go
+	params []Param        // fields that stand in the path; they win
+	values map[string]any // field → typed value; nil if there are none
 }
 
 // Caller is who makes a request.
@@ -132,8 +133,9 @@ func (r *Request) Emit(e Event) { r.Events = append(r.Events, e) }
 // Response is an engine's answer. A nil Response is an answer without content
 // (204).
 type Response struct {
-	// Data becomes "data" in the answer, by encoding/json. Parts that are
-	// json.RawMessage go out as they are, so numbers survive unchanged.
+	// Data becomes "data" in the answer, by encoding/json or as an [Appender].
+	// Parts that are json.RawMessage go out as they are, so numbers survive
+	// unchanged.
 	Data any
 
 	// NotFound makes the status 404 although there is Data or there are Warnings:
@@ -141,6 +143,9 @@ type Response struct {
 	NotFound bool
 
 	Warnings []string
+
+	// Accepted makes the status 202: the work goes on after the answer.
+	Accepted bool
 
 	// Auth is set by logins: the core makes a token of it.
 	Auth *Auth
@@ -172,6 +177,12 @@ type Response struct {
 
 	// After runs when the answer is on record. Nil: nothing does.
 	After func()
+}
+
+// Appender is Data that writes its own JSON: an object, valid and as short as
+// may be. It is for what is read all the time.
+type Appender interface {
+	AppendJSON(dst []byte) []byte
 }
 
 // Rewrap tells how an answer was wrapped the first time.

@@ -32,10 +32,10 @@ const (
 
 // Plain is a segment that anyone may read in the store: tables and ids, never a
 // name that a user chose.
-func Plain(s string) string { return text(segPlain, s) }
+func Plain(s string) string { return string(segPlain) + escaped(s) + textEnd }
 
 // Name is a segment that the barrier hides.
-func Name(s string) string { return text(segName, s) }
+func Name(s string) string { return string(segName) + escaped(s) + textEnd }
 
 // Order is a segment that sorts by number.
 func Order(n uint64) string {
@@ -49,27 +49,29 @@ func Order(n uint64) string {
 // each slash: "a/b/c" gives the names "a/", "a" being a leaf and "a/" a folder.
 // The empty path gives no segment.
 func Path(p string) string {
-	var b strings.Builder
+	key := make([]byte, 0, len(p)+3*(1+strings.Count(p, "/")))
 	for p != "" {
 		n := strings.IndexByte(p, '/') + 1
 		if n == 0 {
 			n = len(p)
 		}
-		b.WriteString(Name(p[:n]))
+		key = append(key, segName)
+		key = append(key, escaped(p[:n])...)
+		key = append(key, textEnd...)
 		p = p[n:]
 	}
-	return b.String()
+	return string(key)
 }
 
 // After is a bound that sorts after key and after every key below it. It is of
 // use as the last argument of Range only.
 func After(key string) string { return key + string([]byte{segLast}) }
 
-func text(kind byte, s string) string {
+func escaped(s string) string {
 	if strings.IndexByte(s, 0) >= 0 {
 		s = strings.ReplaceAll(s, "\x00", textZero)
 	}
-	return string([]byte{kind}) + s + textEnd
+	return s
 }
 
 // Segment is one part of a key.

@@ -24,6 +24,7 @@ type Tx struct {
 	bytes  int // of writes
 
 	conflict bool // one key was expected at two revisions, which cannot both hold
+	beaten   bool // the commit met a conflict
 }
 
 // maxAttempts bounds how often Update tries again after a conflict. With the
@@ -33,12 +34,13 @@ const maxAttempts = 64
 // Update runs fn in a transaction and commits what it wrote. On a conflict fn
 // runs again on a new snapshot, so it must have no effect but through tx. It
 // returns the revision of the commit; of the snapshot if nothing was written;
-// zero if nothing was read either; or the error of fn, which commits nothing.
+// zero if nothing was read either; or the error of fn, which commits nothing and
+// is final: a conflict in it is of another commit, which was tried often enough.
 func Update(ctx context.Context, s Store, fn func(tx *Tx) error) (Revision, error) {
 	for attempt := 0; ; attempt++ {
 		tx := &Tx{store: s}
 		rev, err := tx.run(ctx, fn)
-		if !errors.Is(err, ErrConflict) || attempt == maxAttempts {
+		if !tx.beaten || attempt == maxAttempts {
 			return rev, err
 		}
 		if attempt > 0 {
@@ -77,6 +79,7 @@ func (tx *Tx) run(ctx context.Context, fn func(tx *Tx) error) (Revision, error) 
 		return tx.snap.Revision(), nil
 	}
 	if tx.conflict {
+		tx.beaten = true
 		return 0, ErrConflict
 	}
 	conds := make([]Cond, 0, len(tx.reads))
@@ -85,7 +88,9 @@ func (tx *Tx) run(ctx context.Context, fn func(tx *Tx) error) (Revision, error) 
 	}
 	// In order of key, so that the same transaction always is the same commit.
 	ops := slices.SortedFunc(maps.Values(tx.writes), func(a, b Op) int { return strings.Compare(a.Key, b.Key) })
-	return tx.store.Apply(ctx, conds, ops)
+	rev, err := tx.store.Apply(ctx, conds, ops)
+	tx.beaten = errors.Is(err, ErrConflict)
+	return rev, err
 }
 
 func (tx *Tx) close() {
@@ -104,6 +109,9 @@ func (tx *Tx) snapshot(ctx context.Context) (Snapshot, error) {
 	}
 	return tx.snap, nil
 }
+
+// Changed says whether the transaction has written anything.
+func (tx *Tx) Changed() bool { return len(tx.writes) > 0 }
 
 // Room says how many more operations fit into the commit. Work on many entries
 // stops when little is left and goes on in another transaction. Room is never

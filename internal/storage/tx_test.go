@@ -239,6 +239,20 @@ func TestUpdateThatFailsWritesNothing(t *testing.T) {
 	}
 }
 
+// An operation may make commits of its own. One that has given up must not begin
+// anew, whole, because of that.
+func TestUpdateDoesNotRepeatForAConflictOfAnotherCommit(t *testing.T) {
+	runs := 0
+	_, err := storage.Update(t.Context(), inmem.New(), func(tx *storage.Tx) error {
+		runs++
+		tx.Put("a", nil)
+		return fmt.Errorf("inner commit: %w", storage.ErrConflict)
+	})
+	if runs != 1 || !errors.Is(err, storage.ErrConflict) {
+		t.Errorf("%d runs, %v", runs, err)
+	}
+}
+
 func TestUpdateThatWritesNothingReturnsWhatItSaw(t *testing.T) {
 	s := newStore(t, "a", "b")
 	rev, err := storage.Update(t.Context(), s, func(tx *storage.Tx) error {

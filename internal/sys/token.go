@@ -379,5 +379,5 @@ func (t *tokens) accessors(ctx context.Context, r *logical.Request) (*logical.Re
 }
 
 func (t *tokens) tidy(context.Context, *logical.Request) (*logical.Response, error) {
-	return &logical.Response{Warnings: []string{"Nothing to do: tokens and all that hangs on them are removed together."}}, nil
+	return &logical.Response{Accepted: true, Warnings: []string{"Nothing to do: tokens and all that hangs on them are removed together."}}, nil
 }

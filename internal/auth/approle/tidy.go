@@ -62,7 +62,7 @@ func (method) tidy(ctx context.Context, r *logical.Request) (*logical.Response, 
 	if s.more {
 		text = "more is left, call it again"
 	}
-	return &logical.Response{Warnings: []string{
+	return &logical.Response{Accepted: true, Warnings: []string{
 		fmt.Sprintf("Tidy operation successfully started. %d secret ids were removed; %s.", s.removed, text),
 	}}, nil
 }

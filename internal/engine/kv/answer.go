@@ -2,6 +2,7 @@ package kv
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -25,6 +26,36 @@ type versionAnswer struct {
 type dataAnswer struct {
 	Data     json.RawMessage `json:"data"` // null if the version is gone
 	Metadata versionAnswer   `json:"metadata"`
+}
+
+// AppendJSON implements [logical.Appender]: reading a secret is what is done
+// most.
+func (a *dataAnswer) AppendJSON(dst []byte) []byte {
+	dst = slices.Grow(dst, len(a.Data)+256)
+	dst = append(dst, `{"data":`...)
+	if a.Data == nil {
+		dst = append(dst, "null"...)
+	}
+	dst = append(dst, a.Data...)
+	dst = append(dst, `,"metadata":{"created_time":"`...)
+	dst = append(dst, a.Metadata.Created...)
+	dst = append(dst, `","custom_metadata":`...)
+	dst = appendTexts(dst, a.Metadata.Custom)
+	dst = append(dst, `,"deletion_time":"`...)
+	dst = append(dst, a.Metadata.Deletion...)
+	dst = append(dst, `","destroyed":`...)
+	dst = strconv.AppendBool(dst, a.Metadata.Destroyed)
+	dst = append(dst, `,"version":`...)
+	dst = strconv.AppendInt(dst, int64(a.Metadata.Version), 10)
+	return append(dst, "}}"...)
+}
+
+func appendTexts(dst []byte, texts map[string]string) []byte {
+	if texts == nil {
+		return append(dst, "null"...)
+	}
+	object, _ := json.Marshal(texts) // texts always marshal
+	return append(dst, object...)
 }
 
 type subkeysAnswer struct {

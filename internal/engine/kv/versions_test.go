@@ -15,7 +15,7 @@ import (
 )
 
 func (s *server) putMany(path string, n int) {
-	s.t.Helper()
+	s.T.Helper()
 	for i := range n {
 		s.ok(logical.Write, "data/"+path, `{"data":{"n":`+strconv.Itoa(i+1)+`}}`)
 	}
@@ -23,14 +23,14 @@ func (s *server) putMany(path string, n int) {
 
 // kept returns what the metadata tells of the versions.
 func (s *server) kept(path string) (current, oldest, n int) {
-	s.t.Helper()
+	s.T.Helper()
 	var m struct {
 		Current  int                        `json:"current_version"`
 		Oldest   int                        `json:"oldest_version"`
 		Versions map[string]json.RawMessage `json:"versions"`
 	}
 	if err := json.Unmarshal([]byte(s.ok(logical.Read, "metadata/"+path, "")), &m); err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	return m.Current, m.Oldest, len(m.Versions)
 }
@@ -50,7 +50,7 @@ func TestTheOldestVersionsAreDropped(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, "2")
-			s.t = t
+			s.T = t
 			s.ok(logical.Write, "config", fmt.Sprintf(`{"max_versions":%d}`, c.mount))
 			s.ok(logical.Write, "metadata/a", fmt.Sprintf(`{"max_versions":%d}`, c.secret))
 			s.putMany("a", c.writes)
@@ -107,7 +107,7 @@ func TestMoreVersionsCanGoThanFitACommit(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, "2")
-			s.t = t
+			s.T = t
 			s.ok(logical.Write, "metadata/a", `{"max_versions":1000}`)
 			s.putMany("a", many)
 			if c.left == 3 {
@@ -159,7 +159,7 @@ func TestTheTrashShrinksAlsoIfCommitsAreFull(t *testing.T) {
 func TestASecretCannotHaveVersionsWithoutEnd(t *testing.T) {
 	s := serve(t, "2")
 	s.ok(logical.Write, "metadata/a", `{"max_versions":100000}`)
-	_, err := storage.Update(t.Context(), s.store, func(tx *storage.Tx) error {
+	_, err := storage.Update(t.Context(), s.Store, func(tx *storage.Tx) error {
 		p := tx.Below(dataKey)
 		full, err := get(t.Context(), p, "a")
 		if err != nil {
@@ -167,9 +167,9 @@ func TestASecretCannotHaveVersionsWithoutEnd(t *testing.T) {
 		}
 		full.Current, full.Versions = maxVersionList, make([]version, maxVersionList)
 		for i := range full.Versions {
-			full.Versions[i] = version{Created: start.UnixNano(), Deleted: start.UnixNano()}
+			full.Versions[i] = version{Created: mounttest.Start.UnixNano(), Deleted: mounttest.Start.UnixNano()}
 		}
-		return full.save(t.Context(), p, "a", start)
+		return full.save(t.Context(), p, "a", mounttest.Start)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -201,30 +201,30 @@ func TestVersionsAreDeletedWhenTheirTimeHasCome(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, "2")
-			s.t = t
+			s.T = t
 			s.ok(logical.Write, "config", fmt.Sprintf(`{"delete_version_after":%q}`, c.mount))
 			s.ok(logical.Write, "metadata/a", fmt.Sprintf(`{"delete_version_after":%q}`, c.secret))
 			if c.after == 0 {
-				s.script([]step{{op: logical.Write, path: "data/a", body: `{"data":{}}`, want: info(start, 1)}})
-				s.now = start.Add(1e6 * time.Hour)
+				s.script([]step{{op: logical.Write, path: "data/a", body: `{"data":{}}`, want: info(mounttest.Start, 1)}})
+				s.Now = mounttest.Start.Add(1e6 * time.Hour)
 				s.ok(logical.Read, "data/a", "")
 				return
 			}
-			meta := infoWith(start, text(start.Add(c.after)), false, 1)
+			meta := infoWith(mounttest.Start, text(mounttest.Start.Add(c.after)), false, 1)
 			s.script([]step{
 				{op: logical.Write, path: "data/a", body: `{"data":{}}`, want: meta},
 				{op: logical.Read, path: "data/a", want: `{"data":{},"metadata":` + meta + `}`},
 			})
-			s.now = start.Add(c.after - 1)
+			s.Now = mounttest.Start.Add(c.after - 1)
 			s.script([]step{{op: logical.Read, path: "data/a", want: `{"data":{},"metadata":` + meta + `}`}})
-			s.now = start.Add(c.after)
+			s.Now = mounttest.Start.Add(c.after)
 			s.script([]step{
 				{op: logical.Read, path: "data/a", want: `{"data":null,"metadata":` + meta + `}`, lost: true},
 				{op: logical.Patch, path: "data/a", body: `{"data":{}}`, err: logical.ErrNotFound},
 				{op: logical.Delete, path: "data/a"},
 				{op: logical.Read, path: "data/a", want: `{"data":null,"metadata":` + meta + `}`, lost: true},
 				{op: logical.Write, path: "undelete/a", body: `{"versions":[1]}`},
-				{op: logical.Read, path: "data/a", want: `{"data":{},"metadata":` + info(start, 1) + `}`},
+				{op: logical.Read, path: "data/a", want: `{"data":{},"metadata":` + info(mounttest.Start, 1) + `}`},
 			})
 		})
 	}
@@ -234,10 +234,10 @@ func TestDeletingComesBeforeTheDeletionTime(t *testing.T) {
 	s := serve(t, "2")
 	s.ok(logical.Write, "config", `{"delete_version_after":"1h"}`)
 	s.ok(logical.Write, "data/a", `{"data":{}}`)
-	s.now = start.Add(time.Minute)
+	s.Now = mounttest.Start.Add(time.Minute)
 	s.ok(logical.Delete, "data/a", "")
 	s.script([]step{{op: logical.Read, path: "data/a", lost: true,
-		want: `{"data":null,"metadata":` + infoWith(start, text(s.now), false, 1) + `}`}})
+		want: `{"data":null,"metadata":` + infoWith(mounttest.Start, text(s.Now), false, 1) + `}`}})
 }
 
 func TestDestroyingRemovesTheData(t *testing.T) {
@@ -262,7 +262,7 @@ func TestOfConcurrentWritesWithTheSameCASOneWins(t *testing.T) {
 		errs := make([]error, writers)
 		for i := range writers {
 			wg.Go(func() {
-				_, _, errs[i] = s.call(t.Context(), logical.Write, "data/a",
+				_, errs[i] = s.Call(logical.Write, "data/a",
 					fmt.Sprintf(`{"data":{"writer":%d},"options":{"cas":%d}}`, i, round))
 			})
 		}
@@ -278,7 +278,7 @@ func TestOfConcurrentWritesWithTheSameCASOneWins(t *testing.T) {
 				t.Errorf("round %d: %v", round, err)
 			}
 		}
-		want := fmt.Sprintf(`{"data":{"writer":%d},"metadata":%s}`, won, info(start, round+1))
+		want := fmt.Sprintf(`{"data":{"writer":%d},"metadata":%s}`, won, info(mounttest.Start, round+1))
 		if got := s.ok(logical.Read, "data/a", ""); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
@@ -291,10 +291,10 @@ func TestConcurrentWritesAllBecomeVersions(t *testing.T) {
 	var wg sync.WaitGroup
 	for range writers {
 		wg.Go(func() {
-			if _, _, err := s.call(t.Context(), logical.Write, "data/a", `{"data":{}}`); err != nil {
+			if _, err := s.Call(logical.Write, "data/a", `{"data":{}}`); err != nil {
 				t.Error(err)
 			}
-			if _, _, err := s.call(t.Context(), logical.Read, "data/a", ""); err != nil {
+			if _, err := s.Call(logical.Read, "data/a", ""); err != nil {
 				t.Error(err)
 			}
 		})
@@ -314,9 +314,9 @@ func TestDamagedRowsAreRefusedWithoutTellingWhatIsInThem(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, "2")
-			s.t = t
+			s.T = t
 			s.ok(logical.Write, "data/a", `{"data":{"x":1}}`)
-			_, err := storage.Update(t.Context(), s.store, func(tx *storage.Tx) error {
+			_, err := storage.Update(t.Context(), s.Store, func(tx *storage.Tx) error {
 				p := tx.Below(dataKey)
 				for e, err := range p.Scan(t.Context(), storage.Plain(c.table), "") {
 					if err != nil {
