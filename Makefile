@@ -2,8 +2,9 @@
 
 GO      ?= go
 FUZZ    ?= 10s
+ROUNDS  ?= 300
 
-.PHONY: build demo test lint bench fuzz parts clean
+.PHONY: build demo test lint bench bench-parts bench-go fuzz parts clean
 
 build: ## one static binary: bin/coffer
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/coffer ./cmd/coffer
@@ -22,11 +23,20 @@ test: parts ## all tests: race detector, shuffled, real clients and programs
 lint: ## gofmt, vet, staticcheck, govulncheck
 	./scripts/lint
 
-bench: ## benchmarks with their baselines
+bench: build bench-parts ## coffer beside baselines of the same run: docs/performance.md
+	cd bench && $(GO) run . -coffer ../bin/coffer -out ../docs/performance.md $(BENCH)
+
+bench-parts: ## install from Debian's packages what bench needs and is missing
+	./bench/parts
+
+bench-go: ## the Go benchmarks of single packages, with their allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 fuzz: ## every fuzz target for FUZZ each
 	./scripts/fuzz $(FUZZ)
+
+torture: ## kill the server ROUNDS times under load; nothing acknowledged may be lost
+	$(GO) test -v -count=1 -timeout 0 ./internal/torture -torture.rounds=$(ROUNDS)
 
 clean:
 	rm -rf bin

@@ -137,6 +137,19 @@ func (s *snapshot) Stat(ctx context.Context, key string) (storage.Revision, erro
 	return s.inner.Stat(ctx, hidden)
 }
 
+// ChangedBelow implements [storage.Snapshot]; prefix is of whole segments.
+func (s *snapshot) ChangedBelow(ctx context.Context, prefix string) (storage.Revision, error) {
+	k, err := s.barrier.unsealed()
+	if err != nil {
+		return 0, err
+	}
+	hidden, err := k.hide(prefix)
+	if err != nil {
+		return 0, err
+	}
+	return s.inner.ChangedBelow(ctx, hidden)
+}
+
 // Range implements [storage.Snapshot] with two differences: prefix is of whole
 // segments, and the order is that of the hidden keys. It is the same at every
 // call and consistent with after, so ranges can be taken up again, and keys below

@@ -116,6 +116,11 @@ type Snapshot interface {
 	// value takes work to get at, it is cheaper than Get: who remembers what an
 	// entry of that revision means need not read it again.
 	Stat(ctx context.Context, key string) (Revision, error)
+	// ChangedBelow returns a revision that is not older than the last commit, up
+	// to the snapshot's, that added or removed a key beginning with prefix: two
+	// snapshots for which it is the same have the same keys there. The snapshot's
+	// own revision always is such a one; a store that knows better says so.
+	ChangedBelow(ctx context.Context, prefix string) (Revision, error)
 	// Range yields, in byte order, the entries whose keys begin with prefix and
 	// sort after the key after. An empty after begins at prefix itself.
 	Range(ctx context.Context, prefix, after string) iter.Seq2[Entry, error]

@@ -41,6 +41,8 @@ type Store struct {
 
 	seen atomic.Uint64 // revision up to which every commit is in entries
 
+	folders folders // guarded by filling, as entries are
+
 	// filling is held by readers while they add an entry, and by the follower
 	// while it applies a commit: what is added is as new as what was applied.
 	filling sync.RWMutex
@@ -98,6 +100,7 @@ func (s *Store) restart(ctx context.Context) error {
 	s.filling.Lock()
 	defer s.filling.Unlock()
 	s.entries.InvalidateAll()
+	s.folders.forget()
 	s.seen.Store(uint64(snap.Revision()))
 	return nil
 }
@@ -106,10 +109,15 @@ func (s *Store) apply(c storage.Commit) {
 	s.filling.Lock()
 	defer s.filling.Unlock()
 	for _, op := range c.Ops {
-		if op.Gone {
+		_, known := s.entries.GetEntryQuietly(op.Key)
+		switch {
+		case op.Gone:
 			s.entries.Invalidate(op.Key)
-		} else if _, known := s.entries.GetEntryQuietly(op.Key); known {
+			s.folders.changed(op.Key, c.Revision)
+		case known:
 			s.entries.Set(op.Key, storage.Entry{Key: op.Key, Value: op.Value, Revision: c.Revision})
+		default: // it may be new
+			s.folders.changed(op.Key, c.Revision)
 		}
 	}
 	s.seen.Store(uint64(c.Revision))
@@ -187,6 +195,25 @@ func (s *snapshot) entry(ctx context.Context, key string) (storage.Entry, error)
 		s.store.fill(e, rev)
 	}
 	return e, err
+}
+
+// ChangedBelow implements [storage.Snapshot].
+func (s *snapshot) ChangedBelow(ctx context.Context, prefix string) (storage.Revision, error) {
+	rev, err := s.Snapshot.ChangedBelow(ctx, prefix)
+	if err != nil {
+		return 0, err
+	}
+	s.store.filling.RLock()
+	defer s.store.filling.RUnlock()
+	seen := storage.Revision(s.store.seen.Load())
+	last, known := s.store.folders.last(prefix)
+	switch {
+	case known && seen >= rev && last <= rev:
+		return last, nil
+	case !known && seen <= rev:
+		s.store.folders.follow(prefix, rev) // from here on we know
+	}
+	return rev, nil
 }
 
 // Close implements [storage.Snapshot].

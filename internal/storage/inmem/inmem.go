@@ -167,6 +167,10 @@ func (s *snapshot) Stat(ctx context.Context, key string) (storage.Revision, erro
 	return it.rev, nil
 }
 
+func (s *snapshot) ChangedBelow(ctx context.Context, _ string) (storage.Revision, error) {
+	return s.rev, s.usable(ctx)
+}
+
 func (s *snapshot) Range(ctx context.Context, prefix, after string) iter.Seq2[storage.Entry, error] {
 	return func(yield func(storage.Entry, error) bool) {
 		it := s.tree.Iter()

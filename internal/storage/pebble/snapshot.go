@@ -55,6 +55,11 @@ func (s *snapshot) Stat(ctx context.Context, key string) (storage.Revision, erro
 	return e.Revision, err
 }
 
+// ChangedBelow implements [storage.Snapshot].
+func (s *snapshot) ChangedBelow(ctx context.Context, _ string) (storage.Revision, error) {
+	return s.view.rev, s.usable(ctx)
+}
+
 // entry makes an entry that shares nothing with stored.
 func entry(key string, stored []byte) (storage.Entry, error) {
 	rev, value, err := cutRevision(stored)

@@ -32,6 +32,42 @@ var modelTests = map[string]func(*testing.T, storage.Store){
 			o.Close()
 		}
 	},
+	"where nothing has changed below a prefix, the same keys are there": func(t *testing.T, s storage.Store) {
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		m := model{rand: rand.New(rand.NewPCG(seed, 0)), entries: map[string]storage.Entry{}}
+		prefixes := []string{"", "a", "ab", "b", "x"}
+		known := map[string]string{} // prefix and what ChangedBelow said → the keys
+		for range 300 {
+			m.apply(t, s)
+			snap := snapshot(t, s)
+			for _, prefix := range prefixes {
+				rev, err := snap.ChangedBelow(t.Context(), prefix)
+				if err != nil || rev > snap.Revision() {
+					t.Fatalf("changed below %q: %d at %d, %v", prefix, rev, snap.Revision(), err)
+				}
+				id := fmt.Sprintf("%q@%d", prefix, rev)
+				keys := keysBelow(t, snap, prefix)
+				if before, ok := known[id]; ok && before != keys {
+					t.Fatalf("%s: the keys are %s, and were %s", id, keys, before)
+				}
+				known[id] = keys
+			}
+			snap.Close()
+		}
+	},
+}
+
+func keysBelow(t *testing.T, snap storage.Snapshot, prefix string) string {
+	t.Helper()
+	var keys []string
+	for e, err := range snap.Range(t.Context(), prefix, "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, e.Key)
+	}
+	return fmt.Sprintf("%q", keys)
 }
 
 type oldSnapshot struct {

@@ -1,0 +1,3 @@
+module github.com/cofferhq/coffer/bench
+
+go 1.26
