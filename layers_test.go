@@ -32,10 +32,13 @@ var layers = []layer{
 		packages: []string{"internal/secret", "internal/match", "internal/version"},
 	},
 	{
-		name:     "contracts",
-		packages: []string{"internal/storage", "internal/logical", "internal/seal", "internal/policy", "internal/storage/storetest"},
-		sees:     []string{"vocabulary"},
-		inOrder:  true,
+		name: "contracts",
+		packages: []string{
+			"internal/storage", "internal/logical", "internal/grant", "internal/seal", "internal/policy",
+			"internal/storage/storetest", "internal/logical/mounttest",
+		},
+		sees:    []string{"vocabulary"},
+		inOrder: true,
 		modules: map[string][]string{
 			"internal/policy":  {"github.com/hashicorp/hcl"},
 			"internal/storage": {"github.com/maypok86/otter/v2"},

@@ -1,33 +1,16 @@
 package approle
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"net/netip"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/cofferhq/coffer/internal/logical"
-	"github.com/cofferhq/coffer/internal/storage"
+	"github.com/cofferhq/coffer/internal/logical/mounttest"
 	"github.com/cofferhq/coffer/internal/storage/inmem"
 )
 
-// house is the method over a store, as the core drives it. Its clock stands
-// still.
-type house struct {
-	t      testing.TB
-	store  storage.Store
-	engine *logical.Engine
-	now    time.Time
-	from   netip.Addr
-}
-
-var (
-	start   = time.Date(2026, 3, 1, 12, 0, 0, 500, time.UTC)
-	partKey = storage.Plain("mount")
-)
+// house is the method over a store.
+type house struct{ *mounttest.Mount }
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
@@ -35,99 +18,19 @@ func newHouse(t testing.TB) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &house{t: t, store: inmem.New(), engine: e, now: start, from: netip.MustParseAddr("10.1.2.3")}
-}
-
-// request finds the handler of a path and what it is called with.
-func (h *house) request(op logical.Op, path, body string) (*logical.Action, *logical.Request, error) {
-	endpoint, params := h.engine.Endpoints.Find(path)
-	if endpoint == nil {
-		return nil, nil, logical.ErrUnsupportedPath
-	}
-	action := endpoint.Action(op)
-	if action == nil {
-		return nil, nil, logical.ErrUnsupportedOp
-	}
-	r := &logical.Request{Op: op, Path: path, Now: h.now, RemoteAddr: h.from}
-	r.Mount = logical.MountPoint{Path: "auth/approle/", DefaultLeaseTTL: time.Hour, MaxLeaseTTL: 768 * time.Hour}
-	if body != "" {
-		r.Body = json.RawMessage(body)
-	}
-	return action, r, r.Accept(action.Fields, params, nil)
-}
-
-// call does one request in one commit, with what and adds to it.
-func (h *house) callAnd(ctx context.Context, op logical.Op, path, body string, and func(tx *storage.Tx)) (*logical.Response, error) {
-	action, r, err := h.request(op, path, body)
-	if err != nil {
-		return nil, err
-	}
-	var resp *logical.Response
-	_, err = storage.Update(ctx, h.store, func(tx *storage.Tx) error {
-		r.Part = tx.Below(partKey)
-		var err error
-		if resp, err = action.Do(ctx, r); err == nil {
-			and(tx)
-		}
-		return err
-	})
-	return resp, err
-}
-
-func (h *house) call(op logical.Op, path, body string) (*logical.Response, error) {
-	return h.callAnd(context.Background(), op, path, body, func(*storage.Tx) {})
-}
-
-// must does a request that has to succeed and returns the data of its answer.
-func (h *house) must(op logical.Op, path, body string) map[string]any {
-	h.t.Helper()
-	resp, err := h.call(op, path, body)
-	if err != nil {
-		h.t.Fatalf("%s %s: %v", op, path, err)
-	}
-	if resp == nil || resp.Data == nil {
-		return nil
-	}
-	raw, err := json.Marshal(resp.Data)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	var data map[string]any
-	if err := json.Unmarshal(raw, &data); err != nil {
-		h.t.Fatal(err)
-	}
-	return data
-}
-
-func (h *house) write(path, body string) map[string]any {
-	h.t.Helper()
-	return h.must(logical.Write, path, body)
-}
-
-func (h *house) read(path string) map[string]any {
-	h.t.Helper()
-	return h.must(logical.Read, path, "")
-}
-
-// refused says what the answer has to be.
-func (h *house) refused(op logical.Op, path, body string, kind error, text string) {
-	h.t.Helper()
-	resp, err := h.call(op, path, body)
-	if !errors.Is(err, kind) || !strings.Contains(err.Error(), text) {
-		h.t.Errorf("%s %s: answer %+v, error %v, want %v with %q", op, path, resp, err, kind, text)
-	}
+	return &house{mounttest.New(t, e, inmem.New())}
 }
 
 // issue returns a new secret id of the role, and its accessor.
 func (h *house) issue(role, body string) (secretID, accessor string) {
-	h.t.Helper()
-	data := h.write("role/"+role+"/secret-id", body)
+	h.T.Helper()
+	data := h.Write("role/"+role+"/secret-id", body)
 	return data["secret_id"].(string), data["secret_id_accessor"].(string)
 }
 
 func (h *house) roleID(role string) string {
-	h.t.Helper()
-	return h.read("role/" + role + "/role-id")["role_id"].(string)
+	h.T.Helper()
+	return h.Read("role/" + role + "/role-id")["role_id"].(string)
 }
 
 func credentials(roleID, secretID string) string {
@@ -139,46 +42,10 @@ func credentials(roleID, secretID string) string {
 }
 
 func (h *house) login(roleID, secretID string) (*logical.Auth, error) {
-	resp, err := h.call(logical.Write, "login", credentials(roleID, secretID))
-	if err != nil {
-		return nil, err
-	}
-	return resp.Auth, nil
+	return h.Login("login", credentials(roleID, secretID))
 }
 
 func (h *house) mustLogin(roleID, secretID string) *logical.Auth {
-	h.t.Helper()
-	auth, err := h.login(roleID, secretID)
-	if err != nil {
-		h.t.Fatalf("login: %v", err)
-	}
-	return auth
-}
-
-// rows returns the keys of all rows.
-func (h *house) rows() (keys []string) {
-	h.t.Helper()
-	err := storage.View(context.Background(), h.store, func(tx *storage.Tx) error {
-		for e, err := range tx.Scan(context.Background(), "", "") {
-			if err != nil {
-				return err
-			}
-			keys = append(keys, e.Key)
-		}
-		return nil
-	})
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return keys
-}
-
-// exists asks whether a write would be an update.
-func exists(h *house, action *logical.Action, r *logical.Request) (found bool, err error) {
-	err = storage.View(context.Background(), h.store, func(tx *storage.Tx) error {
-		r.Part = tx.Below(partKey)
-		found, err = action.Exists(context.Background(), r)
-		return err
-	})
-	return found, err
+	h.T.Helper()
+	return h.MustLogin("login", credentials(roleID, secretID))
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/cofferhq/coffer/internal/grant"
 	"github.com/cofferhq/coffer/internal/logical"
 )
 
@@ -75,11 +76,11 @@ func allowed(addr netip.Addr, networks []string, where string) error {
 	if len(networks) == 0 {
 		return nil
 	}
-	parsed, err := parseNetworks(networks)
+	parsed, err := grant.ParseNetworks(networks)
 	if err != nil {
 		return err
 	}
-	if !inside(addr, parsed) {
+	if !grant.Inside(addr, parsed) {
 		return logical.Invalid("source address %q unauthorized by CIDR restrictions on the %s", addr, where)
 	}
 	return nil
@@ -87,40 +88,26 @@ func allowed(addr netip.Addr, networks []string, where string) error {
 
 // auth is what a login with s earns.
 func (o *role) auth(s *secretID) (*logical.Auth, error) {
+	auth, err := o.Token.Auth()
+	if err != nil {
+		return nil, err
+	}
 	// The role may have become narrower since the secret id was issued.
-	bound, err := narrow(s.TokenCIDRs, o.CIDRs)
+	own, err := narrow(s.TokenCIDRs, o.CIDRs)
 	if err != nil {
 		return nil, err
 	}
-	if len(bound) == 0 {
-		if bound, err = parseNetworks(o.CIDRs); err != nil {
-			return nil, err
-		}
+	if len(own) > 0 {
+		auth.BoundCIDRs = own
 	}
-	kept, err := json.Marshal(state{Role: o.Name, ID: o.ID})
-	if err != nil {
-		return nil, err
-	}
-	metadata := map[string]string{}
-	maps.Copy(metadata, s.Metadata)
-	metadata["role_name"] = o.Name
-	return &logical.Auth{
-		Policies: o.Policies,
-		Metadata: metadata,
-		// The secret id's metadata stay out of the alias, which all logins of the
-		// role share: policies could not rely on them, and logins would conflict.
-		Alias:           logical.Alias{Name: o.RoleID, Metadata: map[string]string{"role_name": o.Name}},
-		TTL:             o.TTL,
-		MaxTTL:          o.MaxTTL,
-		ExplicitMaxTTL:  o.ExplicitMaxTTL,
-		Period:          o.Period,
-		NumUses:         o.NumUses,
-		Renewable:       true,
-		Type:            o.tokenType(),
-		NoDefaultPolicy: o.NoDefaultPolicy,
-		BoundCIDRs:      bound,
-		State:           kept,
-	}, nil
+	auth.Metadata = map[string]string{}
+	maps.Copy(auth.Metadata, s.Metadata)
+	auth.Metadata["role_name"] = o.Name
+	// The secret id's metadata stay out of the alias, which all logins of the
+	// role share: policies could not rely on them, and logins would conflict.
+	auth.Alias = logical.Alias{Name: o.RoleID, Metadata: map[string]string{"role_name": o.Name}}
+	auth.State, err = json.Marshal(state{Role: o.Name, ID: o.ID})
+	return auth, err
 }
 
 // renewLogin gives a token the times that its role has now. A role of the same
@@ -137,6 +124,6 @@ func (method) renewLogin(ctx context.Context, r *logical.Request, auth *logical.
 	if o == nil || o.ID != kept.ID {
 		return logical.Invalid("role %q does not exist during renewal", kept.Role)
 	}
-	auth.TTL, auth.MaxTTL, auth.Period = o.TTL, o.MaxTTL, o.Period
+	o.Renew(auth)
 	return nil
 }

@@ -16,13 +16,14 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/logical/mounttest"
 	"github.com/cofferhq/coffer/internal/storage"
 	"github.com/cofferhq/coffer/internal/storage/inmem"
 )
 
 func TestWhatALoginEarns(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/App", `{"token_policies": "b,A", "token_ttl": "1m", "token_max_ttl": "2m", "token_explicit_max_ttl": "3m",
+	h.Write("role/App", `{"token_policies": "b,A", "token_ttl": "1m", "token_max_ttl": "2m", "token_explicit_max_ttl": "3m",
 		"token_num_uses": 4, "token_no_default_policy": true, "token_type": "service", "token_bound_cidrs": "10.0.0.0/8,::1", "role_id": "rid"}`)
 	secret, _ := h.issue("app", `{"metadata": {"tag": "x", "role_name": "forged"}}`)
 	want := &logical.Auth{
@@ -45,7 +46,7 @@ func TestWhatALoginEarns(t *testing.T) {
 		}
 	})
 	t.Run("with a period", func(t *testing.T) {
-		h.write("role/app", `{"token_period": "1h"}`)
+		h.Write("role/app", `{"token_period": "1h"}`)
 		if got := h.mustLogin("rid", secret).Period; got != time.Hour {
 			t.Errorf("period %s", got)
 		}
@@ -58,7 +59,7 @@ func TestTypesOfTokens(t *testing.T) {
 		"default-service": logical.TokenService, "default-batch": logical.TokenBatch,
 	} {
 		h := newHouse(t)
-		h.write("role/app", `{"token_type": "`+typ+`"}`)
+		h.Write("role/app", `{"token_type": "`+typ+`"}`)
 		secret, _ := h.issue("app", "")
 		if got := h.mustLogin(h.roleID("app"), secret).Type; got != want {
 			t.Errorf("%q: %q", typ, got)
@@ -68,8 +69,8 @@ func TestTypesOfTokens(t *testing.T) {
 
 func TestLoginsThatAreRefused(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", `{"role_id": "rid"}`)
-	h.write("role/other", `{"role_id": "others"}`)
+	h.Write("role/app", `{"role_id": "rid"}`)
+	h.Write("role/other", `{"role_id": "others"}`)
 	good, accessor := h.issue("app", "")
 	foreign, _ := h.issue("other", "")
 	const wrong = "invalid role or secret ID"
@@ -87,7 +88,7 @@ func TestLoginsThatAreRefused(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := h.call(logical.Write, "login", test.body)
+			_, err := h.Call(logical.Write, "login", test.body)
 			if !errors.Is(err, logical.ErrInvalid) || err.Error() != test.want {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
@@ -98,13 +99,13 @@ func TestLoginsThatAreRefused(t *testing.T) {
 
 func TestARoleWithoutSecretIDs(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", `{"role_id": "rid", "bind_secret_id": false, "secret_id_bound_cidrs": "10.0.0.0/8"}`)
+	h.Write("role/app", `{"role_id": "rid", "bind_secret_id": false, "secret_id_bound_cidrs": "10.0.0.0/8"}`)
 	for _, secret := range []string{"", "anything"} {
 		if auth := h.mustLogin("rid", secret); auth.Metadata["role_name"] != "app" {
 			t.Errorf("metadata %v", auth.Metadata)
 		}
 	}
-	h.from = netip.MustParseAddr("11.0.0.1")
+	h.From = netip.MustParseAddr("11.0.0.1")
 	if _, err := h.login("rid", ""); err == nil || err.Error() != `source address "11.0.0.1" unauthorized by CIDR restrictions on the role` {
 		t.Errorf("from elsewhere: %v", err)
 	}
@@ -130,11 +131,11 @@ func TestWhereLoginsMayComeFrom(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHouse(t)
-			h.write("role/app", test.role)
+			h.Write("role/app", test.role)
 			secret, _ := h.issue("app", test.secret)
-			h.from = netip.Addr{}
+			h.From = netip.Addr{}
 			if test.from != "" {
-				h.from = netip.MustParseAddr(test.from)
+				h.From = netip.MustParseAddr(test.from)
 			}
 			_, err := h.login(h.roleID("app"), secret)
 			if test.where == "" {
@@ -143,7 +144,7 @@ func TestWhereLoginsMayComeFrom(t *testing.T) {
 				}
 				return
 			}
-			want := fmt.Sprintf("source address %q unauthorized by CIDR restrictions on the %s", h.from, test.where)
+			want := fmt.Sprintf("source address %q unauthorized by CIDR restrictions on the %s", h.From, test.where)
 			if !errors.Is(err, logical.ErrInvalid) || err.Error() != want {
 				t.Errorf("got %v, want %q", err, want)
 			}
@@ -153,10 +154,10 @@ func TestWhereLoginsMayComeFrom(t *testing.T) {
 
 func TestARoleThatBecameNarrowerHolds(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", "")
+	h.Write("role/app", "")
 	secret, _ := h.issue("app", `{"token_bound_cidrs": "10.0.0.0/8"}`)
 	h.mustLogin(h.roleID("app"), secret)
-	h.write("role/app", `{"token_bound_cidrs": "10.1.0.0/16"}`)
+	h.Write("role/app", `{"token_bound_cidrs": "10.1.0.0/16"}`)
 	if _, err := h.login(h.roleID("app"), secret); err == nil || !strings.Contains(err.Error(), "should be a subset") {
 		t.Errorf("got %v", err)
 	}
@@ -164,12 +165,12 @@ func TestARoleThatBecameNarrowerHolds(t *testing.T) {
 
 func TestSecretIDsExpire(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", "")
+	h.Write("role/app", "")
 	roleID := h.roleID("app")
 	secret, _ := h.issue("app", `{"ttl": 60}`)
-	h.now = start.Add(time.Minute - 1)
+	h.Now = mounttest.Start.Add(time.Minute - 1)
 	h.mustLogin(roleID, secret)
-	h.now = start.Add(time.Minute)
+	h.Now = mounttest.Start.Add(time.Minute)
 	if _, err := h.login(roleID, secret); !errors.Is(err, errCredentials) {
 		t.Errorf("got %v", err)
 	}
@@ -177,21 +178,21 @@ func TestSecretIDsExpire(t *testing.T) {
 
 func TestUsesAreCounted(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", `{"secret_id_num_uses": 2}`)
+	h.Write("role/app", `{"secret_id_num_uses": 2}`)
 	roleID := h.roleID("app")
-	before := len(h.rows())
+	before := len(h.Keys())
 	secret, _ := h.issue("app", `{"cidr_list": "10.0.0.0/8"}`)
 	h.mustLogin(roleID, secret)
-	h.from = netip.MustParseAddr("11.0.0.1")
+	h.From = netip.MustParseAddr("11.0.0.1")
 	if _, err := h.login(roleID, secret); err == nil {
 		t.Error("from elsewhere: no error")
 	}
-	h.from = netip.MustParseAddr("10.0.0.1") // the refused login has used nothing up
+	h.From = netip.MustParseAddr("10.0.0.1") // the refused login has used nothing up
 	h.mustLogin(roleID, secret)
 	if _, err := h.login(roleID, secret); !errors.Is(err, errCredentials) {
 		t.Errorf("one use too many: %v", err)
 	}
-	if got := h.rows(); len(got) != before {
+	if got := h.Keys(); len(got) != before {
 		t.Errorf("rows %q", got)
 	}
 }
@@ -222,14 +223,14 @@ func (h *house) loginAtOnce(n int, body func(i int) string) int64 {
 	for i := range n {
 		wg.Go(func() {
 			<-gate
-			_, err := h.callAnd(context.Background(), logical.Write, "login", body(i), func(tx *storage.Tx) {
+			_, err := h.CallAnd(context.Background(), logical.Write, "login", body(i), func(tx *storage.Tx) {
 				tx.Put(storage.Plain("token")+storage.Order(uint64(i)), []byte("x"))
 			})
 			switch {
 			case err == nil:
 				good.Add(1)
 			case !errors.Is(err, errCredentials):
-				h.t.Errorf("login: %v", err)
+				h.T.Errorf("login: %v", err)
 			}
 		})
 	}
@@ -241,14 +242,14 @@ func (h *house) loginAtOnce(n int, body func(i int) string) int64 {
 func TestEachUseIsUsedOnce(t *testing.T) {
 	const uses = 20
 	h := newHouse(t)
-	h.write("role/app", "")
+	h.Write("role/app", "")
 	roleID := h.roleID("app")
 	secret, _ := h.issue("app", fmt.Sprintf(`{"num_uses": %d}`, uses))
 	if got := h.loginAtOnce(2*uses, func(int) string { return credentials(roleID, secret) }); got != uses {
 		t.Errorf("%d logins succeeded, want %d", got, uses)
 	}
 	tokens := 0
-	for _, key := range h.rows() {
+	for _, key := range h.Keys() {
 		if strings.HasPrefix(key, storage.Plain("token")) {
 			tokens++
 		}
@@ -262,8 +263,8 @@ func TestLoginsOfOneRoleDoNotConflict(t *testing.T) {
 	const logins = 64
 	h := newHouse(t)
 	c := &countingStore{Store: inmem.New()}
-	h.store = c
-	h.write("role/app", "")
+	h.Store = c
+	h.Write("role/app", "")
 	roleID := h.roleID("app")
 	shared, _ := h.issue("app", "")
 	var own [logins]string
@@ -271,7 +272,7 @@ func TestLoginsOfOneRoleDoNotConflict(t *testing.T) {
 		own[i], _ = h.issue("app", `{"num_uses": 1}`)
 		h.issue("app", `{"ttl": 60}`) // which the logins sweep away
 	}
-	h.now = h.now.Add(time.Hour)
+	h.Now = h.Now.Add(time.Hour)
 	c.commits.Store(0)
 	for name, body := range map[string]func(i int) string{
 		"with the same secret id": func(int) string { return credentials(roleID, shared) },
@@ -290,15 +291,15 @@ func TestLoginsOfOneRoleDoNotConflict(t *testing.T) {
 
 func TestALoginAndADestructionDoNotBothSucceed(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", "")
+	h.Write("role/app", "")
 	roleID := h.roleID("app")
 	for range 50 {
 		secret, _ := h.issue("app", "")
 		// The destruction is committed after the login has read, before it commits.
 		first := true
-		_, err := h.callAnd(t.Context(), logical.Write, "login", credentials(roleID, secret), func(tx *storage.Tx) {
+		_, err := h.CallAnd(t.Context(), logical.Write, "login", credentials(roleID, secret), func(tx *storage.Tx) {
 			if first {
-				h.write("role/app/secret-id/destroy", credentials("", secret))
+				h.Write("role/app/secret-id/destroy", credentials("", secret))
 			}
 			first = false
 			tx.Put(storage.Plain("token"), []byte("x"))
@@ -309,47 +310,41 @@ func TestALoginAndADestructionDoNotBothSucceed(t *testing.T) {
 	}
 }
 
-func (h *house) renew(auth *logical.Auth) error {
-	return storage.View(context.Background(), h.store, func(tx *storage.Tx) error {
-		return h.engine.RenewLogin(context.Background(), &logical.Request{Now: h.now, Part: tx.Below(partKey)}, auth)
-	})
-}
-
 func TestRenewalsFollowTheRole(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", `{"token_ttl": 60, "token_max_ttl": 120}`)
+	h.Write("role/app", `{"token_ttl": 60, "token_max_ttl": 120}`)
 	secret, _ := h.issue("app", `{"num_uses": 1}`)
 	auth := h.mustLogin(h.roleID("app"), secret)
-	h.write("role/app", `{"token_ttl": 30, "token_max_ttl": 90, "token_period": 10}`)
-	if err := h.renew(auth); err != nil || auth.TTL != 30*time.Second || auth.MaxTTL != 90*time.Second || auth.Period != 10*time.Second {
+	h.Write("role/app", `{"token_ttl": 30, "token_max_ttl": 90, "token_period": 10}`)
+	if err := h.Renew(auth); err != nil || auth.TTL != 30*time.Second || auth.MaxTTL != 90*time.Second || auth.Period != 10*time.Second {
 		t.Errorf("TTL %s, max %s, period %s, error %v", auth.TTL, auth.MaxTTL, auth.Period, err)
 	}
-	h.write("role/app/role-id", `{"role_id": "another"}`)
-	if err := h.renew(auth); err != nil {
+	h.Write("role/app/role-id", `{"role_id": "another"}`)
+	if err := h.Renew(auth); err != nil {
 		t.Errorf("after a change of the role id: %v", err)
 	}
-	h.must(logical.Delete, "role/app", "")
+	h.Must(logical.Delete, "role/app", "")
 	for _, when := range []string{"deleted", "created again"} {
-		if err := h.renew(auth); !errors.Is(err, logical.ErrInvalid) || !strings.Contains(err.Error(), `role "app" does not exist`) {
+		if err := h.Renew(auth); !errors.Is(err, logical.ErrInvalid) || !strings.Contains(err.Error(), `role "app" does not exist`) {
 			t.Errorf("%s: %v", when, err)
 		}
-		h.write("role/app", "")
+		h.Write("role/app", "")
 	}
 	auth.State = json.RawMessage("x")
-	if err := h.renew(auth); err == nil || errors.Is(err, logical.ErrInvalid) {
+	if err := h.Renew(auth); err == nil || errors.Is(err, logical.ErrInvalid) {
 		t.Errorf("with a damaged state: %v", err)
 	}
 }
 
 func BenchmarkLogin(b *testing.B) {
 	h := newHouse(b)
-	h.write("role/app", `{"token_policies": "a,b", "token_ttl": 60}`)
+	h.Write("role/app", `{"token_policies": "a,b", "token_ttl": 60}`)
 	roleID := h.roleID("app")
 	secret, _ := h.issue("app", `{"metadata": {"tag": "x"}}`)
 	body := credentials(roleID, secret)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := h.call(logical.Write, "login", body); err != nil {
+		if _, err := h.Call(logical.Write, "login", body); err != nil {
 			b.Fatal(err)
 		}
 	}

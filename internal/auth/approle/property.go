@@ -2,8 +2,8 @@ package approle
 
 import (
 	"context"
-	"slices"
 
+	"github.com/cofferhq/coffer/internal/grant"
 	"github.com/cofferhq/coffer/internal/logical"
 )
 
@@ -32,10 +32,10 @@ func propertyRoutes() logical.Routes[method] {
 	var table logical.Routes[method]
 	for _, p := range properties {
 		path, name := "role/{role_name}/"+p.path, p.names[0]
-		s := settingOf(name)
+		s := settings.Named(name)
 		fields := named(nil)
 		for _, n := range p.names {
-			fields[n] = s.field
+			fields[n] = s.Field
 		}
 		table = append(table,
 			logical.Route[method]{Op: logical.Read, Path: path, Do: p.read(s), Fields: named(nil), Help: "Read " + name + " of a role."},
@@ -46,14 +46,11 @@ func propertyRoutes() logical.Routes[method] {
 	return table
 }
 
-// settingOf panics if there is none, which every test finds.
-func settingOf(name string) setting {
-	return settings[slices.IndexFunc(settings, func(s setting) bool { return s.name == name || s.oldName == name })]
-}
+type setting = grant.Setting[role]
 
 type handler = func(m method, ctx context.Context, r *logical.Request) (*logical.Response, error)
 
-func (p property) read(s setting) handler {
+func (p property) read(s *setting) handler {
 	return func(_ method, ctx context.Context, r *logical.Request) (*logical.Response, error) {
 		o, err := present(ctx, r)
 		if err != nil {
@@ -61,13 +58,13 @@ func (p property) read(s setting) handler {
 		}
 		data := object{}
 		for _, name := range p.names {
-			data[name] = s.read(o)
+			data[name] = s.Read(o)
 		}
 		return &logical.Response{Data: data}, nil
 	}
 }
 
-func (p property) write(s setting) handler {
+func (p property) write(s *setting) handler {
 	return func(_ method, ctx context.Context, r *logical.Request) (*logical.Response, error) {
 		o, err := loadRole(ctx, r.Part, r.Text("role_name"))
 		if err != nil {
@@ -76,7 +73,7 @@ func (p property) write(s setting) handler {
 		if o == nil {
 			return nil, logical.Errorf(logical.ErrNotFound, "role %q does not exist", r.Text("role_name"))
 		}
-		found, err := s.take(o, r)
+		found, err := s.Take(o, r)
 		if err != nil {
 			return nil, err
 		}
@@ -87,13 +84,13 @@ func (p property) write(s setting) handler {
 	}
 }
 
-func (p property) clear(s setting) handler {
+func (p property) clear(s *setting) handler {
 	return func(_ method, ctx context.Context, r *logical.Request) (*logical.Response, error) {
 		o, err := loadRole(ctx, r.Part, r.Text("role_name"))
 		if err != nil || o == nil {
 			return nil, err
 		}
-		s.clear(o)
+		s.Clear(o)
 		return nil, o.save(r.Part)
 	}
 }

@@ -31,22 +31,22 @@ func TestPropertiesAreReadWrittenAndReset(t *testing.T) {
 		t.Run(test.path+" by "+test.body, func(t *testing.T) {
 			h := newHouse(t)
 			// So that nothing alone keeps the role bound.
-			h.write("role/app", `{"token_bound_cidrs": "127.0.0.0/8"}`)
-			h.must(logical.Delete, "role/app/"+test.path, "") // a default is no error
-			h.write("role/app/"+test.path, test.body)
-			if diff := cmp.Diff(test.want, h.read("role/APP/"+test.path)); diff != "" {
+			h.Write("role/app", `{"token_bound_cidrs": "127.0.0.0/8"}`)
+			h.Must(logical.Delete, "role/app/"+test.path, "") // a default is no error
+			h.Write("role/app/"+test.path, test.body)
+			if diff := cmp.Diff(test.want, h.Read("role/APP/"+test.path)); diff != "" {
 				t.Error(diff)
 			}
 			for name, value := range test.want {
-				if got, ok := h.read("role/app")[name]; ok && !cmp.Equal(got, value) {
+				if got, ok := h.Read("role/app")[name]; ok && !cmp.Equal(got, value) {
 					t.Errorf("in the role, %s is %v", name, got)
 				}
 			}
-			h.must(logical.Delete, "role/app/"+test.path, "")
-			if diff := cmp.Diff(test.reset, h.read("role/app/"+test.path)); diff != "" {
+			h.Must(logical.Delete, "role/app/"+test.path, "")
+			if diff := cmp.Diff(test.reset, h.Read("role/app/"+test.path)); diff != "" {
 				t.Error(diff)
 			}
-			if _, ok := h.read("role/app")["policies"]; ok {
+			if _, ok := h.Read("role/app")["policies"]; ok {
 				t.Error("an older name outlives its value")
 			}
 		})
@@ -56,21 +56,21 @@ func TestPropertiesAreReadWrittenAndReset(t *testing.T) {
 func TestPropertiesOfNoRole(t *testing.T) {
 	h := newHouse(t)
 	for _, p := range properties {
-		h.refused(logical.Read, "role/app/"+p.path, "", logical.ErrNotFound, "")
-		h.refused(logical.Write, "role/app/"+p.path, `{}`, logical.ErrNotFound, `role "app" does not exist`)
-		h.must(logical.Delete, "role/app/"+p.path, "")
+		h.Refused(logical.Read, "role/app/"+p.path, "", logical.ErrNotFound, "")
+		h.Refused(logical.Write, "role/app/"+p.path, `{}`, logical.ErrNotFound, `role "app" does not exist`)
+		h.Must(logical.Delete, "role/app/"+p.path, "")
 	}
 }
 
 func TestPropertiesNeedAValueAndKeepTheRoleWhole(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", `{"token_max_ttl": 60, "secret_id_bound_cidrs": "10.0.0.0/8"}`)
+	h.Write("role/app", `{"token_max_ttl": 60, "secret_id_bound_cidrs": "10.0.0.0/8"}`)
 	for _, p := range properties {
-		h.refused(logical.Write, "role/app/"+p.path, `{"other": 1}`, logical.ErrInvalid, "missing "+p.names[0])
+		h.Refused(logical.Write, "role/app/"+p.path, `{"other": 1}`, logical.ErrInvalid, "missing "+p.names[0])
 	}
-	h.refused(logical.Write, "role/app/token-ttl", `{"token_ttl": 61}`, logical.ErrInvalid, "'token_ttl' cannot be greater")
-	h.write("role/app/bind-secret-id", `{"bind_secret_id": false}`)
-	h.refused(logical.Delete, "role/app/secret-id-bound-cidrs", "", logical.ErrInvalid, "at least one constraint")
-	h.refused(logical.Write, "role/app/bound-cidr-list", `{"bound_cidr_list": "x"}`, logical.ErrInvalid, "invalid CIDR blocks")
-	h.refused(logical.Write, "role/app/local-secret-ids", `{"local_secret_ids": true}`, logical.ErrUnsupportedOp, "")
+	h.Refused(logical.Write, "role/app/token-ttl", `{"token_ttl": 61}`, logical.ErrInvalid, "'token_ttl' cannot be greater")
+	h.Write("role/app/bind-secret-id", `{"bind_secret_id": false}`)
+	h.Refused(logical.Delete, "role/app/secret-id-bound-cidrs", "", logical.ErrInvalid, "at least one constraint")
+	h.Refused(logical.Write, "role/app/bound-cidr-list", `{"bound_cidr_list": "x"}`, logical.ErrInvalid, "invalid CIDR blocks")
+	h.Refused(logical.Write, "role/app/local-secret-ids", `{"local_secret_ids": true}`, logical.ErrUnsupportedOp, "")
 }

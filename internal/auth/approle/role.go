@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cofferhq/coffer/internal/grant"
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/storage"
 )
@@ -31,19 +32,7 @@ type role struct {
 	SecretIDTTL     time.Duration `json:"sttl,omitempty"`  // zero: for ever
 	LocalSecretIDs  bool          `json:"local,omitempty"` // kept for clients: there is one cluster
 
-	Policies        []string      `json:"pol,omitempty"` // lower case, sorted
-	TTL             time.Duration `json:"ttl,omitempty"`
-	MaxTTL          time.Duration `json:"max,omitempty"`
-	ExplicitMaxTTL  time.Duration `json:"xmax,omitempty"`
-	Period          time.Duration `json:"per,omitempty"`
-	NumUses         int           `json:"uses,omitempty"`
-	CIDRs           []string      `json:"cidr,omitempty"`
-	NoDefaultPolicy bool          `json:"nodef,omitempty"`
-	Type            string        `json:"type,omitempty"` // empty: default
-
-	// OldNames are the deprecated names by which fields were set: they are read
-	// back under these as well.
-	OldNames []string `json:"old,omitempty"`
+	grant.Token
 }
 
 // newRole returns a role with Vault's defaults.
@@ -103,30 +92,8 @@ func (o *role) check() error {
 		return logical.Invalid("at least one constraint should be enabled on the role")
 	case o.SecretIDNumUses < 0:
 		return logical.Invalid("secret_id_num_uses cannot be negative")
-	case o.NumUses < 0:
-		return logical.Invalid("'token_num_uses' cannot be negative")
-	case o.MaxTTL > 0 && o.TTL > o.MaxTTL:
-		return logical.Invalid("'token_ttl' cannot be greater than 'token_max_ttl'")
 	}
-	if o.tokenType() == logical.TokenBatch {
-		switch {
-		case o.Period > 0:
-			return logical.Invalid("'token_type' cannot be 'batch' or 'default_batch' when set to generate periodic tokens")
-		case o.NumUses > 0:
-			return logical.Invalid("'token_type' cannot be 'batch' or 'default_batch' when set to generate tokens with limited use count")
-		}
-	}
-	return nil
-}
-
-func (o *role) tokenType() logical.TokenType {
-	switch o.Type {
-	case "service", "default-service":
-		return logical.TokenService
-	case "batch", "default-batch":
-		return logical.TokenBatch
-	}
-	return logical.TokenDefault
+	return o.Token.Check()
 }
 
 // setRoleID gives the role a role id, which no other role may have.
@@ -184,9 +151,7 @@ func (method) readRole(ctx context.Context, r *logical.Request) (*logical.Respon
 		return nil, err
 	}
 	data := object{"local_secret_ids": o.LocalSecretIDs}
-	for _, s := range settings {
-		s.tell(o, data)
-	}
+	settings.Tell(o, data)
 	return &logical.Response{Data: data}, nil
 }
 
@@ -207,10 +172,8 @@ func (method) writeRole(ctx context.Context, r *logical.Request) (*logical.Respo
 	} else if r.Has("local_secret_ids") && r.Bool("local_secret_ids") != o.LocalSecretIDs {
 		return nil, logical.Invalid("local_secret_ids can only be modified during role creation")
 	}
-	for _, s := range settings {
-		if _, err := s.take(o, r); err != nil {
-			return nil, err
-		}
+	if err := settings.Take(o, r); err != nil {
+		return nil, err
 	}
 	roleID := strings.TrimSpace(r.Text("role_id"))
 	if roleID == "" && isNew {
@@ -224,10 +187,8 @@ func (method) writeRole(ctx context.Context, r *logical.Request) (*logical.Respo
 	if err := o.save(r.Part); err != nil {
 		return nil, err
 	}
-	if o.MaxTTL > r.Mount.MaxLeaseTTL {
-		return &logical.Response{Warnings: []string{
-			"token_max_ttl is greater than the backend mount's maximum TTL value; issued tokens' max TTL value will be truncated",
-		}}, nil
+	if warnings := o.Warnings(r.Mount); len(warnings) > 0 {
+		return &logical.Response{Warnings: warnings}, nil
 	}
 	return nil, nil
 }

@@ -65,9 +65,9 @@ func TestARoleReadsAsItWasWritten(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHouse(t)
 			for _, body := range test.bodies {
-				h.write("role/app", body)
+				h.Write("role/app", body)
 			}
-			if diff := cmp.Diff(defaults(test.want), h.read("role/app")); diff != "" {
+			if diff := cmp.Diff(defaults(test.want), h.Read("role/app")); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -93,13 +93,13 @@ func TestRolesThatCannotBe(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHouse(t)
-			h.refused(logical.Write, "role/app", test.body, logical.ErrInvalid, test.want)
-			if rows := h.rows(); len(rows) > 0 {
+			h.Refused(logical.Write, "role/app", test.body, logical.ErrInvalid, test.want)
+			if rows := h.Keys(); len(rows) > 0 {
 				t.Errorf("rows %q", rows)
 			}
-			h.write("role/app", "")
-			h.refused(logical.Write, "role/app", test.body, logical.ErrInvalid, test.want)
-			if diff := cmp.Diff(defaults(nil), h.read("role/app")); diff != "" {
+			h.Write("role/app", "")
+			h.Refused(logical.Write, "role/app", test.body, logical.ErrInvalid, test.want)
+			if diff := cmp.Diff(defaults(nil), h.Read("role/app")); diff != "" {
 				t.Errorf("changed: %s", diff)
 			}
 		})
@@ -112,21 +112,21 @@ func TestWhatBindsLoginsMayBeAnyOfThree(t *testing.T) {
 		`{"bind_secret_id": false, "secret_id_bound_cidrs": "10.0.0.0/8"}`,
 		`{"bind_secret_id": false, "token_bound_cidrs": "10.0.0.0/8"}`,
 	} {
-		newHouse(t).write("role/app", body)
+		newHouse(t).Write("role/app", body)
 	}
 }
 
 func TestLocalSecretIDsAreDecidedAtCreation(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", `{"local_secret_ids": true}`)
-	h.refused(logical.Write, "role/app", `{"local_secret_ids": false}`, logical.ErrInvalid, "local_secret_ids can only be modified during role creation")
-	if got := h.read("role/app/local-secret-ids"); got["local_secret_ids"] != true {
+	h.Write("role/app", `{"local_secret_ids": true}`)
+	h.Refused(logical.Write, "role/app", `{"local_secret_ids": false}`, logical.ErrInvalid, "local_secret_ids can only be modified during role creation")
+	if got := h.Read("role/app/local-secret-ids"); got["local_secret_ids"] != true {
 		t.Errorf("got %v", got)
 	}
 }
 
 func TestTheMountsLimitIsWarnedOf(t *testing.T) {
-	resp, err := newHouse(t).call(logical.Write, "role/app", `{"token_max_ttl": "1000h"}`)
+	resp, err := newHouse(t).Call(logical.Write, "role/app", `{"token_max_ttl": "1000h"}`)
 	if err != nil || resp == nil || len(resp.Warnings) != 1 || !strings.Contains(resp.Warnings[0], "token_max_ttl is greater") {
 		t.Errorf("answer %+v, error %v", resp, err)
 	}
@@ -134,17 +134,17 @@ func TestTheMountsLimitIsWarnedOf(t *testing.T) {
 
 func TestNamesOfRoles(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/My.App-1_x y", `{"token_ttl": 60}`)
-	if got := h.read("role/MY.APP-1_X Y"); got["token_ttl"] != 60.0 {
+	h.Write("role/My.App-1_x y", `{"token_ttl": 60}`)
+	if got := h.Read("role/MY.APP-1_X Y"); got["token_ttl"] != 60.0 {
 		t.Errorf("in other case: %v", got)
 	}
 	for _, name := range []string{"a@b", "a:b", "ä", "a\x00", strings.Repeat("a", 4096)} {
-		h.refused(logical.Write, "role/"+name, "", logical.ErrInvalid, "the name of a role")
+		h.Refused(logical.Write, "role/"+name, "", logical.ErrInvalid, "the name of a role")
 	}
-	h.write("role/"+strings.Repeat("a", 4095), "")
-	h.must(logical.Delete, "role/"+strings.Repeat("A", 4095), "")
-	h.write("role/b", "")
-	got := h.must(logical.List, "role", "")
+	h.Write("role/"+strings.Repeat("a", 4095), "")
+	h.Must(logical.Delete, "role/"+strings.Repeat("A", 4095), "")
+	h.Write("role/b", "")
+	got := h.Must(logical.List, "role", "")
 	if diff := cmp.Diff(map[string]any{"keys": []any{"b", "my.app-1_x y"}}, got); diff != "" {
 		t.Error(diff)
 	}
@@ -152,51 +152,47 @@ func TestNamesOfRoles(t *testing.T) {
 
 func TestWhatIsNotThere(t *testing.T) {
 	h := newHouse(t)
-	h.refused(logical.List, "role/", "", logical.ErrNotFound, "")
-	h.refused(logical.Read, "role/app", "", logical.ErrNotFound, "")
-	h.refused(logical.Read, "role/app/role-id", "", logical.ErrNotFound, "")
-	h.refused(logical.Read, "role/app/local-secret-ids", "", logical.ErrNotFound, "")
-	h.must(logical.Delete, "role/app", "")
+	h.Refused(logical.List, "role/", "", logical.ErrNotFound, "")
+	h.Refused(logical.Read, "role/app", "", logical.ErrNotFound, "")
+	h.Refused(logical.Read, "role/app/role-id", "", logical.ErrNotFound, "")
+	h.Refused(logical.Read, "role/app/local-secret-ids", "", logical.ErrNotFound, "")
+	h.Must(logical.Delete, "role/app", "")
 	for _, path := range []string{"role-id", "secret-id", "custom-secret-id", "secret-id/lookup", "secret-id/destroy", "secret-id-accessor/lookup", "secret-id-accessor/destroy"} {
 		body := `{"role_id": "x", "secret_id": "x", "secret_id_accessor": "x"}`
-		h.refused(logical.Write, "role/app/"+path, body, logical.ErrInvalid, `role "app" does not exist`)
+		h.Refused(logical.Write, "role/app/"+path, body, logical.ErrInvalid, `role "app" does not exist`)
 	}
-	h.refused(logical.List, "role/app/secret-id", "", logical.ErrInvalid, `role "app" does not exist`)
+	h.Refused(logical.List, "role/app/secret-id", "", logical.ErrInvalid, `role "app" does not exist`)
 }
 
 func TestAWriteTellsCreationFromChange(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", "")
+	h.Write("role/app", "")
 	for name, want := range map[string]bool{"app": true, "APP": true, "other": false} {
-		action, r, err := h.request(logical.Write, "role/"+name, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := exists(h, action, r); got != want || err != nil {
-			t.Errorf("%s: %v, error %v", name, got, err)
+		if got := h.Exists("role/" + name); got != want {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }
 
 func TestRoleIDs(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", "")
-	h.write("role/other", `{"role_id": " others "}`)
+	h.Write("role/app", "")
+	h.Write("role/other", `{"role_id": " others "}`)
 	first := h.roleID("app")
 	if len(first) != 36 || h.roleID("other") != "others" {
 		t.Fatalf("role ids %q and %q", first, h.roleID("other"))
 	}
 	secret, _ := h.issue("app", "")
-	h.refused(logical.Write, "role/app/role-id", `{"role_id": "others"}`, logical.ErrInvalid, "role_id already in use")
-	h.refused(logical.Write, "role/app", `{"role_id": "others"}`, logical.ErrInvalid, "role_id already in use")
-	h.refused(logical.Write, "role/app/role-id", `{"role_id": " "}`, logical.ErrInvalid, "missing role_id")
-	h.write("role/app/role-id", `{"role_id": "mine"}`)
-	h.write("role/app/role-id", `{"role_id": "mine"}`) // again is no change
-	h.write("role/app", `{"token_ttl": 60}`)           // keeps it
+	h.Refused(logical.Write, "role/app/role-id", `{"role_id": "others"}`, logical.ErrInvalid, "role_id already in use")
+	h.Refused(logical.Write, "role/app", `{"role_id": "others"}`, logical.ErrInvalid, "role_id already in use")
+	h.Refused(logical.Write, "role/app/role-id", `{"role_id": " "}`, logical.ErrInvalid, "missing role_id")
+	h.Write("role/app/role-id", `{"role_id": "mine"}`)
+	h.Write("role/app/role-id", `{"role_id": "mine"}`) // again is no change
+	h.Write("role/app", `{"token_ttl": 60}`)           // keeps it
 	h.mustLogin("mine", secret)
 	if _, err := h.login(first, secret); !errors.Is(err, errCredentials) {
 		t.Errorf("the former role id: %v", err)
 	}
-	h.must(logical.Delete, "role/app", "")
-	h.write("role/other", `{"role_id": "mine"}`) // free again
+	h.Must(logical.Delete, "role/app", "")
+	h.Write("role/other", `{"role_id": "mine"}`) // free again
 }

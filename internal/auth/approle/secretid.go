@@ -8,8 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
+	"github.com/cofferhq/coffer/internal/grant"
+	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/storage"
 )
 
@@ -149,4 +152,21 @@ func (s *secretID) use(part storage.Part, now time.Time) error {
 	s.Left--
 	s.Updated = now
 	return s.put(part)
+}
+
+// narrow reads the networks of a secret id, which must lie inside those of its
+// role where the role has any.
+func narrow(own, roles []string) ([]netip.Prefix, error) {
+	inner, err := grant.ParseNetworks(own)
+	if err != nil {
+		return nil, err
+	}
+	outer, err := grant.ParseNetworks(roles)
+	if err != nil {
+		return nil, err
+	}
+	if len(outer) > 0 && !grant.Covers(outer, inner) {
+		return nil, logical.Invalid("CIDR blocks on the secret ID %q should be a subset of CIDR blocks on the role %q", own, roles)
+	}
+	return inner, nil
 }

@@ -31,8 +31,8 @@ func TestWhatASecretIDIsIssuedWith(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHouse(t)
-			h.write("role/app", test.role)
-			got := h.write("role/app/secret-id", test.body)
+			h.Write("role/app", test.role)
+			got := h.Write("role/app/secret-id", test.body)
 			secret, accessor := got["secret_id"].(string), got["secret_id_accessor"].(string)
 			if !uuid.MatchString(secret) || !uuid.MatchString(accessor) || secret == accessor {
 				t.Error("secret id and accessor are not two random UUIDs")
@@ -66,16 +66,16 @@ func TestSecretIDsThatAreNotIssued(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHouse(t)
-			h.write("role/app", test.role)
-			h.refused(logical.Write, "role/app/secret-id", test.body, logical.ErrInvalid, test.want)
-			h.refused(logical.List, "role/app/secret-id", "", logical.ErrNotFound, "")
+			h.Write("role/app", test.role)
+			h.Refused(logical.Write, "role/app/secret-id", test.body, logical.ErrInvalid, test.want)
+			h.Refused(logical.List, "role/app/secret-id", "", logical.ErrNotFound, "")
 		})
 	}
 }
 
 func TestLookups(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", "")
+	h.Write("role/app", "")
 	secret, accessor := h.issue("app", `{"metadata": "{\"tag\": \"production\", \"n\": 12345678901234567890}",
 		"cidr_list": "10.0.0.0/8", "token_bound_cidrs": "10.1.0.0/16", "ttl": 60, "num_uses": 3}`)
 	want := map[string]any{
@@ -87,16 +87,16 @@ func TestLookups(t *testing.T) {
 	}
 	check := func(t *testing.T, want map[string]any, secret, accessor string) {
 		t.Helper()
-		if diff := cmp.Diff(want, h.write("role/app/secret-id/lookup", credentials("", secret))); diff != "" {
+		if diff := cmp.Diff(want, h.Write("role/app/secret-id/lookup", credentials("", secret))); diff != "" {
 			t.Errorf("by secret id: %s", diff)
 		}
-		if diff := cmp.Diff(want, h.write("role/app/secret-id-accessor/lookup", `{"secret_id_accessor": "`+accessor+`"}`)); diff != "" {
+		if diff := cmp.Diff(want, h.Write("role/app/secret-id-accessor/lookup", `{"secret_id_accessor": "`+accessor+`"}`)); diff != "" {
 			t.Errorf("by accessor: %s", diff)
 		}
 	}
 	t.Run("after issue", func(t *testing.T) { check(t, want, secret, accessor) })
 	t.Run("after use", func(t *testing.T) {
-		h.now = h.now.Add(time.Second)
+		h.Now = h.Now.Add(time.Second)
 		h.mustLogin(h.roleID("app"), secret)
 		want["secret_id_num_uses"], want["last_updated_time"] = 2.0, "2026-03-01T12:00:01.0000005Z"
 		check(t, want, secret, accessor)
@@ -114,15 +114,15 @@ func TestLookups(t *testing.T) {
 
 func TestLookupsOfWhatIsNotThere(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", "")
-	h.write("role/other", "")
+	h.Write("role/app", "")
+	h.Write("role/other", "")
 	foreign, foreignAccessor := h.issue("other", "")
 	dead, deadAccessor := h.issue("app", `{"ttl": 60}`)
-	h.now = h.now.Add(time.Minute)
+	h.Now = h.Now.Add(time.Minute)
 	for name, secret := range map[string]string{"unknown": "x", "of another role": foreign, "expired": dead} {
 		t.Run(name, func(t *testing.T) {
 			for _, what := range []string{"lookup", "destroy"} {
-				if resp, err := h.call(logical.Write, "role/app/secret-id/"+what, credentials("", secret)); resp != nil || err != nil {
+				if resp, err := h.Call(logical.Write, "role/app/secret-id/"+what, credentials("", secret)); resp != nil || err != nil {
 					t.Errorf("%s: answer %+v, error %v", what, resp, err)
 				}
 			}
@@ -131,52 +131,52 @@ func TestLookupsOfWhatIsNotThere(t *testing.T) {
 	for name, accessor := range map[string]string{"unknown": "x", "of another role": foreignAccessor, "expired": deadAccessor} {
 		t.Run("accessor "+name, func(t *testing.T) {
 			for _, what := range []string{"lookup", "destroy"} {
-				h.refused(logical.Write, "role/app/secret-id-accessor/"+what, `{"secret_id_accessor": "`+accessor+`"}`,
+				h.Refused(logical.Write, "role/app/secret-id-accessor/"+what, `{"secret_id_accessor": "`+accessor+`"}`,
 					logical.ErrNotFound, `failed to find accessor entry for secret_id_accessor: "`+accessor+`"`)
 			}
 		})
 	}
-	h.refused(logical.Write, "role/app/secret-id/lookup", "", logical.ErrInvalid, "missing secret_id")
-	h.refused(logical.Write, "role/app/secret-id-accessor/lookup", "", logical.ErrInvalid, "missing secret_id_accessor")
+	h.Refused(logical.Write, "role/app/secret-id/lookup", "", logical.ErrInvalid, "missing secret_id")
+	h.Refused(logical.Write, "role/app/secret-id-accessor/lookup", "", logical.ErrInvalid, "missing secret_id_accessor")
 	h.mustLogin(h.roleID("other"), foreign)
 }
 
 func TestListingsAreOfLivingSecretIDs(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", "")
-	h.refused(logical.List, "role/app/secret-id", "", logical.ErrNotFound, "")
+	h.Write("role/app", "")
+	h.Refused(logical.List, "role/app/secret-id", "", logical.ErrNotFound, "")
 	_, first := h.issue("app", "")
 	_, brief := h.issue("app", `{"ttl": 60}`)
-	own := h.write("role/app/custom-secret-id", `{"secret_id": "own"}`)["secret_id_accessor"].(string)
+	own := h.Write("role/app/custom-secret-id", `{"secret_id": "own"}`)["secret_id_accessor"].(string)
 	for _, want := range [][]string{{first, brief, own}, {first, own}} {
 		slices.Sort(want)
 		var got []string
-		for _, key := range h.must(logical.List, "role/app/secret-id", "")["keys"].([]any) {
+		for _, key := range h.Must(logical.List, "role/app/secret-id", "")["keys"].([]any) {
 			got = append(got, key.(string))
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
-		h.now = h.now.Add(time.Minute)
+		h.Now = h.Now.Add(time.Minute)
 	}
 }
 
 func TestWhatIsDestroyedIsOfNoUseAndLeavesNothing(t *testing.T) {
 	for _, op := range []logical.Op{logical.Write, logical.Delete} {
 		h := newHouse(t)
-		h.write("role/app", "")
-		before := len(h.rows())
+		h.Write("role/app", "")
+		before := len(h.Keys())
 		roleID := h.roleID("app")
 		one, _ := h.issue("app", `{"ttl": 60}`)
 		two, accessor := h.issue("app", `{"num_uses": 3}`)
-		h.must(op, "role/app/secret-id/destroy", credentials("", one))
-		h.must(op, "role/app/secret-id-accessor/destroy", `{"secret_id_accessor": "`+accessor+`"}`)
+		h.Must(op, "role/app/secret-id/destroy", credentials("", one))
+		h.Must(op, "role/app/secret-id-accessor/destroy", `{"secret_id_accessor": "`+accessor+`"}`)
 		for _, secret := range []string{one, two} {
 			if _, err := h.login(roleID, secret); err != errCredentials {
 				t.Errorf("%s: login: %v", op, err)
 			}
 		}
-		if got := h.rows(); len(got) != before {
+		if got := h.Keys(); len(got) != before {
 			t.Errorf("%s: rows %q", op, got)
 		}
 	}
@@ -184,10 +184,10 @@ func TestWhatIsDestroyedIsOfNoUseAndLeavesNothing(t *testing.T) {
 
 func TestCustomSecretIDs(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", "")
-	h.write("role/other", "")
+	h.Write("role/app", "")
+	h.Write("role/other", "")
 	roleID := h.roleID("app")
-	own := func(role, body string) map[string]any { return h.write("role/"+role+"/custom-secret-id", body) }
+	own := func(role, body string) map[string]any { return h.Write("role/"+role+"/custom-secret-id", body) }
 	got := own("app", `{"secret_id": " hunter2 ", "ttl": 60, "metadata": "{\"a\":\"b\"}"}`)
 	if got["secret_id"] != "hunter2" || got["secret_id_ttl"] != 60.0 || got["secret_id_num_uses"] != 0.0 {
 		t.Errorf("answer %v", got)
@@ -196,55 +196,46 @@ func TestCustomSecretIDs(t *testing.T) {
 		t.Errorf("metadata %v", auth.Metadata)
 	}
 	own("other", `{"secret_id": "hunter2"}`) // each role has its own
-	h.refused(logical.Write, "role/app/custom-secret-id", `{"secret_id": "hunter2"}`, logical.ErrInvalid, "SecretID is already registered")
-	h.refused(logical.Write, "role/app/custom-secret-id", `{"secret_id": " "}`, logical.ErrInvalid, "missing secret_id")
+	h.Refused(logical.Write, "role/app/custom-secret-id", `{"secret_id": "hunter2"}`, logical.ErrInvalid, "SecretID is already registered")
+	h.Refused(logical.Write, "role/app/custom-secret-id", `{"secret_id": " "}`, logical.ErrInvalid, "missing secret_id")
 
 	t.Run("one that has expired can be issued again", func(t *testing.T) {
-		h.now = h.now.Add(time.Minute)
+		h.Now = h.Now.Add(time.Minute)
 		again := own("app", `{"secret_id": "hunter2", "ttl": 120}`)
 		h.mustLogin(roleID, "hunter2")
-		h.write("tidy/secret-id", "")
+		h.Write("tidy/secret-id", "")
 		h.mustLogin(roleID, "hunter2")
-		keys := h.must(logical.List, "role/app/secret-id", "")["keys"]
+		keys := h.Must(logical.List, "role/app/secret-id", "")["keys"]
 		if diff := cmp.Diff([]any{again["secret_id_accessor"]}, keys); diff != "" {
 			t.Error(diff)
 		}
-		h.refused(logical.Write, "role/app/secret-id-accessor/lookup", `{"secret_id_accessor": "`+got["secret_id_accessor"].(string)+`"}`, logical.ErrNotFound, "")
+		h.Refused(logical.Write, "role/app/secret-id-accessor/lookup", `{"secret_id_accessor": "`+got["secret_id_accessor"].(string)+`"}`, logical.ErrNotFound, "")
 	})
 }
 
 // The text of a secret id is nowhere: neither in a key nor in a value.
 func TestSecretIDsAreNotStored(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", "")
+	h.Write("role/app", "")
 	secret, _ := h.issue("app", `{"ttl": 60}`)
-	h.write("role/app/custom-secret-id", `{"secret_id": "correct-horse", "ttl": 60, "num_uses": 5}`)
+	h.Write("role/app/custom-secret-id", `{"secret_id": "correct-horse", "ttl": 60, "num_uses": 5}`)
 	h.mustLogin(h.roleID("app"), "correct-horse")
-	err := storage.View(t.Context(), h.store, func(tx *storage.Tx) error {
-		for e, err := range tx.Scan(t.Context(), "", "") {
-			if err != nil {
-				return err
-			}
-			for _, text := range []string{secret, "correct-horse"} {
-				if strings.Contains(e.Key, text) || strings.Contains(string(e.Value), text) {
-					t.Errorf("a secret id is in the row %.4q", e.Key)
-				}
+	for _, e := range h.Rows() {
+		for _, text := range []string{secret, "correct-horse"} {
+			if strings.Contains(e.Key, text) || strings.Contains(string(e.Value), text) {
+				t.Errorf("a secret id is in the row %.4q", e.Key)
 			}
 		}
-		return nil
-	})
-	if err != nil {
-		t.Error(err)
 	}
 }
 
 func TestRecordsOfAnotherVersionAreRefused(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", "")
+	h.Write("role/app", "")
 	roleID := h.roleID("app")
 	secret, _ := h.issue("app", "")
-	_, err := storage.Update(t.Context(), h.store, func(tx *storage.Tx) error {
-		for e, err := range tx.Scan(t.Context(), partKey+storage.Plain("sid"), "") {
+	h.Change(func(part storage.Part) error {
+		for e, err := range part.Scan(t.Context(), storage.Plain("sid"), "") {
 			if err != nil {
 				return err
 			}
@@ -257,13 +248,10 @@ func TestRecordsOfAnotherVersionAreRefused(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			tx.Put(e.Key, value)
+			part.Put(e.Key, value)
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	if _, err := h.login(roleID, secret); err == nil || !strings.Contains(err.Error(), "version 99 is newer") {
 		t.Errorf("got %v", err)
 	}

@@ -14,14 +14,14 @@ import (
 
 // tidyAll tidies until nothing is left and returns how often that took.
 func (h *house) tidyAll() int {
-	h.t.Helper()
+	h.T.Helper()
 	for n := 1; ; n++ {
-		resp, err := h.call(logical.Write, "tidy/secret-id", "")
+		resp, err := h.Call(logical.Write, "tidy/secret-id", "")
 		if err != nil {
-			h.t.Fatal(err)
+			h.T.Fatal(err)
 		}
 		if len(resp.Warnings) != 1 || !strings.HasPrefix(resp.Warnings[0], "Tidy operation successfully started.") || n > 1000 {
-			h.t.Fatalf("warnings %q", resp.Warnings)
+			h.T.Fatalf("warnings %q", resp.Warnings)
 		}
 		if strings.Contains(resp.Warnings[0], "finished") {
 			return n
@@ -31,27 +31,27 @@ func (h *house) tidyAll() int {
 
 func TestTidyRemovesWhatHasExpired(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", "")
+	h.Write("role/app", "")
 	forever, _ := h.issue("app", "")
 	longer, _ := h.issue("app", `{"ttl": "2m"}`)
-	before := h.rows()
+	before := h.Keys()
 	const many = 100
 	for i := range many {
 		if i%2 == 0 {
 			h.issue("app", `{"ttl": "1m"}`)
 		} else {
-			h.write("role/app/custom-secret-id", fmt.Sprintf(`{"secret_id": "own%d", "ttl": "1m"}`, i))
+			h.Write("role/app/custom-secret-id", fmt.Sprintf(`{"secret_id": "own%d", "ttl": "1m"}`, i))
 		}
 	}
 	h.tidyAll()
-	if got := len(h.rows()); got != len(before)+3*many {
+	if got := len(h.Keys()); got != len(before)+3*many {
 		t.Errorf("%d rows before the time", got)
 	}
-	h.now = h.now.Add(time.Minute + time.Second)
+	h.Now = h.Now.Add(time.Minute + time.Second)
 	if n := h.tidyAll(); n < 2 {
 		t.Errorf("done with %d commits", n)
 	}
-	if got := h.rows(); !slices.Equal(got, before) {
+	if got := h.Keys(); !slices.Equal(got, before) {
 		t.Errorf("%d rows, want %d", len(got), len(before))
 	}
 	h.mustLogin(h.roleID("app"), forever)
@@ -60,30 +60,30 @@ func TestTidyRemovesWhatHasExpired(t *testing.T) {
 
 func TestExpiredRowsDoNotPileUp(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", `{"secret_id_ttl": "1s"}`)
+	h.Write("role/app", `{"secret_id_ttl": "1s"}`)
 	for range 200 {
 		h.issue("app", "")
-		h.now = h.now.Add(3 * time.Second)
+		h.Now = h.Now.Add(3 * time.Second)
 	}
-	if got := len(h.rows()); got > 2+2*3 {
+	if got := len(h.Keys()); got > 2+2*3 {
 		t.Errorf("%d rows", got)
 	}
 }
 
 func TestLoginsSweep(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", "")
+	h.Write("role/app", "")
 	roleID := h.roleID("app")
 	good, _ := h.issue("app", "")
-	before := len(h.rows())
+	before := len(h.Keys())
 	for range 5 {
 		h.issue("app", `{"ttl": "1m"}`)
 	}
-	h.now = h.now.Add(time.Hour)
+	h.Now = h.Now.Add(time.Hour)
 	for range 3 {
 		h.mustLogin(roleID, good)
 	}
-	if got := len(h.rows()); got != before {
+	if got := len(h.Keys()); got != before {
 		t.Errorf("%d rows, want %d", got, before)
 	}
 }
@@ -92,7 +92,7 @@ func TestADeletedRolesSecretIDsAreDeadAtOnce(t *testing.T) {
 	h := newHouse(t)
 	const many = 200
 	var secrets [many]string
-	h.write("role/app", `{"role_id": "rid"}`)
+	h.Write("role/app", `{"role_id": "rid"}`)
 	for i := range secrets {
 		body := `{"ttl": "1h"}`
 		if i%2 == 0 {
@@ -100,9 +100,9 @@ func TestADeletedRolesSecretIDsAreDeadAtOnce(t *testing.T) {
 		}
 		secrets[i], _ = h.issue("app", body)
 	}
-	h.must(logical.Delete, "role/app", "")
-	if len(h.rows()) < many {
-		t.Errorf("all gone in one commit: %d rows", len(h.rows()))
+	h.Must(logical.Delete, "role/app", "")
+	if len(h.Keys()) < many {
+		t.Errorf("all gone in one commit: %d rows", len(h.Keys()))
 	}
 	none := func(when string) {
 		t.Helper()
@@ -113,11 +113,11 @@ func TestADeletedRolesSecretIDsAreDeadAtOnce(t *testing.T) {
 		}
 	}
 	none("after the deletion")
-	h.write("role/app", `{"role_id": "rid"}`)
+	h.Write("role/app", `{"role_id": "rid"}`)
 	none("after a role of the same name and role id was made")
-	h.refused(logical.List, "role/app/secret-id", "", logical.ErrNotFound, "")
+	h.Refused(logical.List, "role/app/secret-id", "", logical.ErrNotFound, "")
 	h.tidyAll()
-	if got := h.rows(); len(got) != 2 { // the role and its role id
+	if got := h.Keys(); len(got) != 2 { // the role and its role id
 		t.Errorf("%d rows after tidy", len(got))
 	}
 	secret, _ := h.issue("app", "")
@@ -128,11 +128,11 @@ func TestManyDeletedRolesAreTidied(t *testing.T) {
 	h := newHouse(t)
 	for i := range 300 {
 		name := fmt.Sprintf("role/r%d", i)
-		h.write(name, "")
-		h.must(logical.Delete, name, "")
+		h.Write(name, "")
+		h.Must(logical.Delete, name, "")
 	}
 	h.tidyAll()
-	if got := h.rows(); len(got) > 0 {
+	if got := h.Keys(); len(got) > 0 {
 		t.Errorf("%d rows", len(got))
 	}
 }
@@ -142,11 +142,11 @@ func TestManyDeletedRolesAreTidied(t *testing.T) {
 func TestIssueMeetsDeletion(t *testing.T) {
 	t.Run("the deletion is first", func(t *testing.T) {
 		h := newHouse(t)
-		h.write("role/app", "")
+		h.Write("role/app", "")
 		first := true
-		_, err := h.callAnd(t.Context(), logical.Write, "role/app/secret-id", "", func(*storage.Tx) {
+		_, err := h.CallAnd(t.Context(), logical.Write, "role/app/secret-id", "", func(*storage.Tx) {
 			if first {
-				h.must(logical.Delete, "role/app", "")
+				h.Must(logical.Delete, "role/app", "")
 			}
 			first = false
 		})
@@ -154,15 +154,15 @@ func TestIssueMeetsDeletion(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		h.tidyAll()
-		if got := h.rows(); len(got) > 0 {
+		if got := h.Keys(); len(got) > 0 {
 			t.Errorf("rows %q", got)
 		}
 	})
 	t.Run("the issue is first", func(t *testing.T) {
 		h := newHouse(t)
-		h.write("role/app", "")
+		h.Write("role/app", "")
 		first := true
-		_, err := h.callAnd(t.Context(), logical.Delete, "role/app", "", func(*storage.Tx) {
+		_, err := h.CallAnd(t.Context(), logical.Delete, "role/app", "", func(*storage.Tx) {
 			if first {
 				h.issue("app", "")
 			}
@@ -172,7 +172,7 @@ func TestIssueMeetsDeletion(t *testing.T) {
 			t.Error(err)
 		}
 		h.tidyAll()
-		if got := h.rows(); len(got) > 0 {
+		if got := h.Keys(); len(got) > 0 {
 			t.Errorf("rows %q", got)
 		}
 	})
@@ -181,14 +181,14 @@ func TestIssueMeetsDeletion(t *testing.T) {
 // A sweep must not take away a custom secret id that is issued again meanwhile.
 func TestASweepMeetsANewIssue(t *testing.T) {
 	h := newHouse(t)
-	h.write("role/app", "")
+	h.Write("role/app", "")
 	roleID := h.roleID("app")
-	h.write("role/app/custom-secret-id", `{"secret_id": "own", "ttl": "1m"}`)
-	h.now = h.now.Add(time.Hour)
+	h.Write("role/app/custom-secret-id", `{"secret_id": "own", "ttl": "1m"}`)
+	h.Now = h.Now.Add(time.Hour)
 	first := true
-	_, err := h.callAnd(t.Context(), logical.Write, "tidy/secret-id", "", func(*storage.Tx) {
+	_, err := h.CallAnd(t.Context(), logical.Write, "tidy/secret-id", "", func(*storage.Tx) {
 		if first {
-			h.write("role/app/custom-secret-id", `{"secret_id": "own", "ttl": "1m"}`)
+			h.Write("role/app/custom-secret-id", `{"secret_id": "own", "ttl": "1m"}`)
 		}
 		first = false
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/logical/mounttest"
 )
 
 func TestTooManyFailuresLockOut(t *testing.T) {
@@ -16,21 +17,21 @@ func TestTooManyFailuresLockOut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t)
 			if known {
-				h.write("users/ann", withPassword("pw"))
+				h.Write("users/ann", withPassword("pw"))
 			}
-			h.write("users/bob", withPassword("pw"))
+			h.Write("users/bob", withPassword("pw"))
 			h.fails("ann", "x", vaultLimits.failures)
 			h.lockedOut("Ann", "x")
 			h.lockedOut("ann", "pw")
 			h.mustLogin("bob", "pw")
 
-			h.now = start.Add(vaultLimits.lock - 1)
+			h.Now = mounttest.Start.Add(vaultLimits.lock - 1)
 			h.lockedOut("ann", "pw")
-			h.now = start.Add(vaultLimits.lock)
+			h.Now = mounttest.Start.Add(vaultLimits.lock)
 			h.fails("ann", "x", vaultLimits.failures) // all are free again
 			h.lockedOut("ann", "pw")
 
-			h.now = h.now.Add(vaultLimits.lock)
+			h.Now = h.Now.Add(vaultLimits.lock)
 			if known {
 				h.mustLogin("ann", "pw")
 			}
@@ -45,22 +46,22 @@ func TestFailuresAreForgotten(t *testing.T) {
 		do   func(h *house)
 		free bool
 	}{
-		{"after a quiet time", func(h *house) { h.now = h.now.Add(vaultLimits.reset) }, true},
-		{"not before", func(h *house) { h.now = h.now.Add(vaultLimits.reset - 1) }, false},
+		{"after a quiet time", func(h *house) { h.Now = h.Now.Add(vaultLimits.reset) }, true},
+		{"not before", func(h *house) { h.Now = h.Now.Add(vaultLimits.reset - 1) }, false},
 		{"by a login", func(h *house) { h.mustLogin("ann", "pw") }, true},
 		{"not by the login of another", func(h *house) { h.mustLogin("bob", "pw") }, false},
-		{"by a new password", func(h *house) { h.write("users/ann/password", withPassword("pw")) }, true},
-		{"by a new password of the user", func(h *house) { h.write("users/ann", withPassword("pw")) }, true},
-		{"not by another change", func(h *house) { h.write("users/ann", `{"token_ttl": 60}`) }, false},
+		{"by a new password", func(h *house) { h.Write("users/ann/password", withPassword("pw")) }, true},
+		{"by a new password of the user", func(h *house) { h.Write("users/ann", withPassword("pw")) }, true},
+		{"not by another change", func(h *house) { h.Write("users/ann", `{"token_ttl": 60}`) }, false},
 		{"not by a login that brings no password", func(h *house) {
-			h.refused(logical.Write, "login/ann", "", logical.ErrInvalid, "missing password")
+			h.Refused(logical.Write, "login/ann", "", logical.ErrInvalid, "missing password")
 		}, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHouse(t)
-			h.write("users/ann", withPassword("pw"))
-			h.write("users/bob", withPassword("pw"))
+			h.Write("users/ann", withPassword("pw"))
+			h.Write("users/bob", withPassword("pw"))
 			h.fails("ann", "x", almost)
 			test.do(h)
 			h.fails("ann", "x", 1)
@@ -76,20 +77,20 @@ func TestFailuresAreForgotten(t *testing.T) {
 
 func TestFailuresFarApartDoNotAddUp(t *testing.T) {
 	h := newHouse(t)
-	h.write("users/ann", withPassword("pw"))
+	h.Write("users/ann", withPassword("pw"))
 	for range 3 * vaultLimits.failures {
 		h.fails("ann", "x", 1)
-		h.now = h.now.Add(vaultLimits.reset)
+		h.Now = h.Now.Add(vaultLimits.reset)
 	}
 	h.mustLogin("ann", "pw")
 }
 
 func TestANewPasswordUnlocks(t *testing.T) {
 	h := newHouse(t)
-	h.write("users/ann", withPassword("pw"))
+	h.Write("users/ann", withPassword("pw"))
 	h.fails("ann", "x", vaultLimits.failures)
 	h.lockedOut("ann", "pw")
-	h.write("users/ann/password", withPassword("new"))
+	h.Write("users/ann/password", withPassword("new"))
 	h.mustLogin("ann", "new")
 }
 
@@ -98,7 +99,7 @@ func TestANewPasswordUnlocks(t *testing.T) {
 func TestGuessesAtOnceAreCounted(t *testing.T) {
 	const guesses = 60
 	h := newHouse(t)
-	h.write("users/ann", withPassword("pw"))
+	h.Write("users/ann", withPassword("pw"))
 	var told atomic.Int64
 	var wg sync.WaitGroup
 	gate := make(chan struct{})
@@ -126,7 +127,7 @@ func TestGuessesAtOnceAreCounted(t *testing.T) {
 func TestTheLedgersAreBounded(t *testing.T) {
 	l := newLockout(vaultLimits)
 	count := func(name string, s standing) {
-		if err := l.judge(name, s, false, start); !errors.Is(err, errCredentials) {
+		if err := l.judge(name, s, false, mounttest.Start); !errors.Is(err, errCredentials) {
 			t.Fatalf("%s: %v", name, err)
 		}
 	}
@@ -140,7 +141,7 @@ func TestTheLedgersAreBounded(t *testing.T) {
 	if got := len(l.strangers.byName); got != maxTracked || l.strangers.order.Len() != got {
 		t.Errorf("%d names, %d in order", got, l.strangers.order.Len())
 	}
-	if !l.locked("ann", aUser, start.Add(time.Minute)) || l.locked("old", aStranger, start) {
+	if !l.locked("ann", aUser, mounttest.Start.Add(time.Minute)) || l.locked("old", aStranger, mounttest.Start) {
 		t.Error("a name of nobody pushed a user out, or nothing at all")
 	}
 }
@@ -148,11 +149,11 @@ func TestTheLedgersAreBounded(t *testing.T) {
 func TestRequestsMayOvertakeEachOther(t *testing.T) {
 	l := newLockout(vaultLimits)
 	for i := range vaultLimits.failures {
-		if err := l.judge("ann", aUser, false, start.Add(-time.Duration(i)*time.Second)); !errors.Is(err, errCredentials) {
+		if err := l.judge("ann", aUser, false, mounttest.Start.Add(-time.Duration(i)*time.Second)); !errors.Is(err, errCredentials) {
 			t.Fatal(err)
 		}
 	}
-	if !l.locked("ann", aUser, start) {
+	if !l.locked("ann", aUser, mounttest.Start) {
 		t.Error("not locked out")
 	}
 }

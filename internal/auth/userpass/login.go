@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/cofferhq/coffer/internal/grant"
 	"github.com/cofferhq/coffer/internal/logical"
 )
 
@@ -37,7 +38,7 @@ func (m *method) login(ctx context.Context, r *logical.Request) (*logical.Respon
 	if err != nil {
 		return nil, err
 	}
-	if len(auth.BoundCIDRs) > 0 && !inside(r.RemoteAddr, auth.BoundCIDRs) {
+	if len(auth.BoundCIDRs) > 0 && !grant.Inside(r.RemoteAddr, auth.BoundCIDRs) {
 		return nil, logical.ErrDenied
 	}
 	return &logical.Response{Auth: auth, After: m.pardon(name)}, nil
@@ -73,30 +74,15 @@ func (m *method) prove(ctx context.Context, r *logical.Request, u *user) error {
 
 // auth is what a login earns.
 func (u *user) auth() (*logical.Auth, error) {
-	bound, err := parseNetworks(u.CIDRs)
+	auth, err := u.Token.Auth()
 	if err != nil {
 		return nil, err
 	}
-	kept, err := json.Marshal(state{User: u.Name, ID: u.ID})
-	if err != nil {
-		return nil, err
-	}
-	return &logical.Auth{
-		DisplayName:     u.Name,
-		Policies:        u.Policies,
-		Metadata:        map[string]string{"username": u.Name},
-		Alias:           logical.Alias{Name: u.Name},
-		TTL:             u.TTL,
-		MaxTTL:          u.MaxTTL,
-		ExplicitMaxTTL:  u.ExplicitMaxTTL,
-		Period:          u.Period,
-		NumUses:         u.NumUses,
-		Renewable:       true,
-		Type:            u.tokenType(),
-		NoDefaultPolicy: u.NoDefaultPolicy,
-		BoundCIDRs:      bound,
-		State:           kept,
-	}, nil
+	auth.DisplayName = u.Name
+	auth.Metadata = map[string]string{"username": u.Name}
+	auth.Alias = logical.Alias{Name: u.Name}
+	auth.State, err = json.Marshal(state{User: u.Name, ID: u.ID})
+	return auth, err
 }
 
 // renewLogin gives a token the times that its user has now. A user of the same
@@ -116,7 +102,7 @@ func (*method) renewLogin(ctx context.Context, r *logical.Request, auth *logical
 	if !samePolicies(u.Policies, auth.Policies) {
 		return logical.Invalid("policies have changed, not renewing")
 	}
-	auth.TTL, auth.MaxTTL, auth.Period = u.TTL, u.MaxTTL, u.Period
+	u.Renew(auth)
 	return nil
 }
 

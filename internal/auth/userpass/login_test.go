@@ -22,7 +22,7 @@ import (
 
 func TestWhatALoginEarns(t *testing.T) {
 	h := newHouse(t)
-	h.write("users/Ann", `{"password": "pw", "token_policies": "b,A", "token_ttl": "1m", "token_max_ttl": "2m", "token_explicit_max_ttl": "3m",
+	h.Write("users/Ann", `{"password": "pw", "token_policies": "b,A", "token_ttl": "1m", "token_max_ttl": "2m", "token_explicit_max_ttl": "3m",
 		"token_num_uses": 4, "token_no_default_policy": true, "token_type": "service", "token_bound_cidrs": "10.0.0.0/8,::1", "token_period": "5m"}`)
 	want := &logical.Auth{
 		DisplayName: "ann", Policies: []string{"a", "b"}, Metadata: map[string]string{"username": "ann"}, Alias: logical.Alias{Name: "ann"},
@@ -34,8 +34,8 @@ func TestWhatALoginEarns(t *testing.T) {
 	if diff := cmp.Diff(want, h.mustLogin("aNN", "pw"), equal); diff != "" {
 		t.Error(diff)
 	}
-	h.from = netip.MustParseAddr("11.0.0.1")
-	h.refused(logical.Write, "login/ann", withPassword("pw"), logical.ErrDenied, "permission denied")
+	h.From = netip.MustParseAddr("11.0.0.1")
+	h.Refused(logical.Write, "login/ann", withPassword("pw"), logical.ErrDenied, "permission denied")
 	h.fails("ann", "wrong", 1)
 }
 
@@ -45,7 +45,7 @@ func TestTypesOfTokens(t *testing.T) {
 		"default-service": logical.TokenService, "default-batch": logical.TokenBatch,
 	} {
 		h := newHouse(t)
-		h.write("users/ann", `{"password": "pw", "token_type": "`+typ+`"}`)
+		h.Write("users/ann", `{"password": "pw", "token_type": "`+typ+`"}`)
 		if got := h.mustLogin("ann", "pw").Type; got != want {
 			t.Errorf("%q: %q", typ, got)
 		}
@@ -54,8 +54,8 @@ func TestTypesOfTokens(t *testing.T) {
 
 func TestLoginsThatAreRefused(t *testing.T) {
 	h := newHouse(t)
-	h.write("users/ann", withPassword(" Pass word "))
-	h.write("users/bob", withPassword("bob's"))
+	h.Write("users/ann", withPassword(" Pass word "))
+	h.Write("users/bob", withPassword("bob's"))
 	const wrong = "invalid username or password"
 	tests := []struct{ name, user, body, want string }{
 		{"nothing", "ann", ``, "missing password"},
@@ -71,32 +71,29 @@ func TestLoginsThatAreRefused(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := h.call(logical.Write, "login/"+test.user, test.body)
+			_, err := h.Call(logical.Write, "login/"+test.user, test.body)
 			if !errors.Is(err, logical.ErrInvalid) || err.Error() != test.want {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 		})
 	}
 	h.mustLogin("ann", " Pass word ")
-	h.refused(logical.Read, "login/ann", "", logical.ErrUnsupportedOp, "")
+	h.Refused(logical.Read, "login/ann", "", logical.ErrUnsupportedOp, "")
 }
 
 func TestAPasswordMayBeANumber(t *testing.T) {
 	h := newHouse(t)
-	h.write("users/ann", `{"password": 12345678901234567890}`)
+	h.Write("users/ann", `{"password": 12345678901234567890}`)
 	h.mustLogin("ann", "12345678901234567890")
 }
 
 func TestADamagedHashLetsNobodyIn(t *testing.T) {
 	h := newHouse(t)
 	for _, hash := range []string{"", "pw", "$2a$04$x", phcPrefix} {
-		_, err := storage.Update(t.Context(), h.store, func(tx *storage.Tx) error {
+		h.Change(func(part storage.Part) error {
 			u := &user{Version: userVersion, Name: "ann", Hash: hash}
-			return u.save(tx.Below(partKey))
+			return u.save(part)
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
 		if _, err := h.login("ann", "pw"); !errors.Is(err, errHash) || errors.Is(err, logical.ErrInvalid) {
 			t.Errorf("%q: %v", hash, err)
 		}
@@ -118,10 +115,10 @@ func TestUnknownUsersCostAHash(t *testing.T) {
 	for _, name := range []string{"ann", "nobody"} { // both would hash
 		if name == "ann" {
 			full.empty()
-			full.write("users/ann", withPassword("pw"))
+			full.Write("users/ann", withPassword("pw"))
 			full.fill()
 		}
-		if _, err := full.callAnd(ctx, logical.Write, "login/"+name, withPassword("x"), func(*storage.Tx) {}); !errors.Is(err, context.Canceled) {
+		if _, err := full.CallAnd(ctx, logical.Write, "login/"+name, withPassword("x")); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -142,12 +139,12 @@ func (h *house) empty() {
 
 func TestWhoWaitsForAHashMayGiveUp(t *testing.T) {
 	h := newHouse(t)
-	h.write("users/ann", withPassword("pw"))
+	h.Write("users/ann", withPassword("pw"))
 	h.fill()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, path := range []string{"login/ann", "users/ann", "users/ann/password"} {
-		if _, err := h.callAnd(ctx, logical.Write, path, withPassword("pw"), func(*storage.Tx) {}); !errors.Is(err, context.Canceled) {
+		if _, err := h.CallAnd(ctx, logical.Write, path, withPassword("pw")); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -161,11 +158,11 @@ func TestAConflictCostsNoSecondHash(t *testing.T) {
 	for name, path := range map[string]string{"of a login": "login/ann", "of a new password": "users/ann/password"} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t)
-			h.write("users/ann", withPassword("pw"))
+			h.Write("users/ann", withPassword("pw"))
 			runs := 0
-			_, err := h.callAnd(t.Context(), logical.Write, path, withPassword("pw"), func(tx *storage.Tx) {
+			_, err := h.CallAnd(t.Context(), logical.Write, path, withPassword("pw"), func(tx *storage.Tx) {
 				if runs++; runs == 1 {
-					h.write("users/ann/policies", `{"token_policies": "new"}`)
+					h.Write("users/ann/policies", `{"token_policies": "new"}`)
 					h.fill()
 				}
 				tx.Put(storage.Plain("token"), []byte("x"))
@@ -181,11 +178,11 @@ func TestAConflictCostsNoSecondHash(t *testing.T) {
 
 func TestALoginAndAChangeOfPasswordDoNotBothSucceed(t *testing.T) {
 	h := newHouse(t)
-	h.write("users/ann", withPassword("old"))
+	h.Write("users/ann", withPassword("old"))
 	runs := 0
-	_, err := h.callAnd(t.Context(), logical.Write, "login/ann", withPassword("old"), func(tx *storage.Tx) {
+	_, err := h.CallAnd(t.Context(), logical.Write, "login/ann", withPassword("old"), func(tx *storage.Tx) {
 		if runs++; runs == 1 {
-			h.write("users/ann/password", withPassword("new"))
+			h.Write("users/ann/password", withPassword("new"))
 		}
 		tx.Put(storage.Plain("token"), []byte("x"))
 	})
@@ -197,7 +194,7 @@ func TestALoginAndAChangeOfPasswordDoNotBothSucceed(t *testing.T) {
 // What was found out about a request is not kept longer than the request.
 func TestFindingsGoWithTheirRequest(t *testing.T) {
 	h := newHouse(t)
-	h.write("users/ann", withPassword("pw"))
+	h.Write("users/ann", withPassword("pw"))
 	h.mustLogin("ann", "pw")
 	for range 1000 {
 		runtime.GC()
@@ -215,7 +212,7 @@ func TestManyLogInAtOnce(t *testing.T) {
 	const users, logins = 8, 64
 	h := newHouse(t)
 	for i := range users {
-		h.write(fmt.Sprintf("users/u%d", i), withPassword(fmt.Sprint("pw", i)))
+		h.Write(fmt.Sprintf("users/u%d", i), withPassword(fmt.Sprint("pw", i)))
 	}
 	var good atomic.Int64
 	var wg sync.WaitGroup
@@ -238,40 +235,34 @@ func TestManyLogInAtOnce(t *testing.T) {
 	}
 }
 
-func (h *house) renew(auth *logical.Auth) error {
-	return storage.View(context.Background(), h.store, func(tx *storage.Tx) error {
-		return h.engine.RenewLogin(context.Background(), &logical.Request{Now: h.now, Part: tx.Below(partKey)}, auth)
-	})
-}
-
 func TestRenewalsFollowTheUser(t *testing.T) {
 	h := newHouse(t)
-	h.write("users/ann", `{"password": "pw", "token_policies": "b,a", "token_ttl": 60, "token_max_ttl": 120}`)
+	h.Write("users/ann", `{"password": "pw", "token_policies": "b,a", "token_ttl": 60, "token_max_ttl": 120}`)
 	auth := h.mustLogin("ann", "pw")
 	auth.Policies = auth.TokenPolicies() // as the core keeps them
-	h.write("users/ann", `{"password": "other", "token_ttl": 30, "token_max_ttl": 90, "token_period": 10, "token_no_default_policy": true}`)
-	if err := h.renew(auth); err != nil || auth.TTL != 30*time.Second || auth.MaxTTL != 90*time.Second || auth.Period != 10*time.Second {
+	h.Write("users/ann", `{"password": "other", "token_ttl": 30, "token_max_ttl": 90, "token_period": 10, "token_no_default_policy": true}`)
+	if err := h.Renew(auth); err != nil || auth.TTL != 30*time.Second || auth.MaxTTL != 90*time.Second || auth.Period != 10*time.Second {
 		t.Errorf("TTL %s, max %s, period %s, error %v", auth.TTL, auth.MaxTTL, auth.Period, err)
 	}
 	for _, names := range []string{"a", "a,b,c", ""} {
-		h.write("users/ann/policies", `{"token_policies": "`+names+`"}`)
-		if err := h.renew(auth); !errors.Is(err, logical.ErrInvalid) || err.Error() != "policies have changed, not renewing" {
+		h.Write("users/ann/policies", `{"token_policies": "`+names+`"}`)
+		if err := h.Renew(auth); !errors.Is(err, logical.ErrInvalid) || err.Error() != "policies have changed, not renewing" {
 			t.Errorf("with %q: %v", names, err)
 		}
 	}
-	h.write("users/ann/policies", `{"token_policies": "a,b,default"}`)
-	if err := h.renew(auth); err != nil {
+	h.Write("users/ann/policies", `{"token_policies": "a,b,default"}`)
+	if err := h.Renew(auth); err != nil {
 		t.Errorf("with the same again: %v", err)
 	}
-	h.must(logical.Delete, "users/ann", "")
+	h.Must(logical.Delete, "users/ann", "")
 	for _, when := range []string{"deleted", "created again"} {
-		if err := h.renew(auth); !errors.Is(err, logical.ErrInvalid) || !strings.Contains(err.Error(), `user "ann" does not exist`) {
+		if err := h.Renew(auth); !errors.Is(err, logical.ErrInvalid) || !strings.Contains(err.Error(), `user "ann" does not exist`) {
 			t.Errorf("%s: %v", when, err)
 		}
-		h.write("users/ann", `{"password": "pw", "token_policies": "a,b"}`)
+		h.Write("users/ann", `{"password": "pw", "token_policies": "a,b"}`)
 	}
 	auth.State = json.RawMessage("x")
-	if err := h.renew(auth); err == nil || errors.Is(err, logical.ErrInvalid) {
+	if err := h.Renew(auth); err == nil || errors.Is(err, logical.ErrInvalid) {
 		t.Errorf("with a damaged state: %v", err)
 	}
 }
@@ -279,7 +270,7 @@ func TestRenewalsFollowTheUser(t *testing.T) {
 func BenchmarkLogin(b *testing.B) {
 	h := newHouse(b)
 	h.method.cost = owasp
-	h.write("users/ann", `{"password": "pw", "token_policies": "a,b", "token_ttl": 60}`)
+	h.Write("users/ann", `{"password": "pw", "token_policies": "a,b", "token_ttl": 60}`)
 	b.ReportAllocs()
 	for b.Loop() {
 		h.mustLogin("ann", "pw")

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
+	"github.com/cofferhq/coffer/internal/grant"
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/storage"
 )
@@ -18,26 +18,13 @@ const (
 )
 
 // user is a person, and what their tokens may do. It is the stored record, too.
-// Networks are kept as they were written, and are valid.
 type user struct {
 	Version int    `json:"v"`
 	Name    string `json:"-"`    // lower case
 	ID      string `json:"id"`   // UUID, never changes and never leaves the server
 	Hash    string `json:"hash"` // of the password, argon2id or bcrypt
 
-	Policies        []string      `json:"pol,omitempty"` // lower case, sorted
-	TTL             time.Duration `json:"ttl,omitempty"`
-	MaxTTL          time.Duration `json:"max,omitempty"`
-	ExplicitMaxTTL  time.Duration `json:"xmax,omitempty"`
-	Period          time.Duration `json:"per,omitempty"`
-	NumUses         int           `json:"uses,omitempty"`
-	CIDRs           []string      `json:"cidr,omitempty"`
-	NoDefaultPolicy bool          `json:"nodef,omitempty"`
-	Type            string        `json:"type,omitempty"` // empty: default
-
-	// OldNames are the deprecated names by which fields were set: they are read
-	// back under these as well.
-	OldNames []string `json:"old,omitempty"`
+	grant.Token
 }
 
 func userKey(name string) string { return storage.Plain("user") + storage.Name(name) }
@@ -78,35 +65,6 @@ func (u *user) save(part storage.Part) error {
 	}
 	part.Put(userKey(u.Name), value)
 	return nil
-}
-
-// check refuses what cannot stand together.
-func (u *user) check() error {
-	switch {
-	case u.NumUses < 0:
-		return logical.Invalid("'token_num_uses' cannot be negative")
-	case u.MaxTTL > 0 && u.TTL > u.MaxTTL:
-		return logical.Invalid("'token_ttl' cannot be greater than 'token_max_ttl'")
-	}
-	if u.tokenType() == logical.TokenBatch {
-		switch {
-		case u.Period > 0:
-			return logical.Invalid("'token_type' cannot be 'batch' or 'default_batch' when set to generate periodic tokens")
-		case u.NumUses > 0:
-			return logical.Invalid("'token_type' cannot be 'batch' or 'default_batch' when set to generate tokens with limited use count")
-		}
-	}
-	return nil
-}
-
-func (u *user) tokenType() logical.TokenType {
-	switch u.Type {
-	case "service", "default-service":
-		return logical.TokenService
-	case "batch", "default-batch":
-		return logical.TokenBatch
-	}
-	return logical.TokenDefault
 }
 
 // checkName refuses what Vault does not take as the name of a user.

@@ -1,7 +1,6 @@
 package userpass
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,7 +11,6 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/cofferhq/coffer/internal/logical"
-	"github.com/cofferhq/coffer/internal/storage"
 )
 
 // defaults are what a new user reads as.
@@ -58,11 +56,11 @@ func TestAUserReadsAsItWasWritten(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHouse(t)
-			h.write("users/Ann", withPassword("pw"))
+			h.Write("users/Ann", withPassword("pw"))
 			for _, body := range test.bodies {
-				h.write("users/ann", body)
+				h.Write("users/ann", body)
 			}
-			if diff := cmp.Diff(defaults(test.want), h.read("users/ANN")); diff != "" {
+			if diff := cmp.Diff(defaults(test.want), h.Read("users/ANN")); diff != "" {
 				t.Error(diff)
 			}
 			h.mustLogin("ann", "pw")
@@ -89,10 +87,10 @@ func TestUsersThatCannotBe(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHouse(t)
-			h.write("users/ann", withPassword("pw"))
+			h.Write("users/ann", withPassword("pw"))
 			before := h.stored()
-			h.refused(logical.Write, "users/ann", test.body, logical.ErrInvalid, test.want)
-			if _, err := h.call(logical.Write, "users/bob", test.body); err == nil {
+			h.Refused(logical.Write, "users/ann", test.body, logical.ErrInvalid, test.want)
+			if _, err := h.Call(logical.Write, "users/bob", test.body); err == nil {
 				t.Error("a new one: no error")
 			}
 			if diff := cmp.Diff(before, h.stored()); diff != "" {
@@ -100,7 +98,7 @@ func TestUsersThatCannotBe(t *testing.T) {
 			}
 		})
 	}
-	newHouse(t).refused(logical.Write, "users/ann", `{"token_policies": "a"}`, logical.ErrInvalid, "missing password")
+	newHouse(t).Refused(logical.Write, "users/ann", `{"token_policies": "a"}`, logical.ErrInvalid, "missing password")
 }
 
 func TestNamesOfUsers(t *testing.T) {
@@ -110,11 +108,11 @@ func TestNamesOfUsers(t *testing.T) {
 	} {
 		h := newHouse(t)
 		if !good {
-			h.refused(logical.Write, "users/"+name, withPassword("pw"), logical.ErrInvalid, "a username")
+			h.Refused(logical.Write, "users/"+name, withPassword("pw"), logical.ErrInvalid, "a username")
 			h.fails(name, "pw", 2*vaultLimits.failures)
 			continue
 		}
-		h.write("users/"+name, withPassword("pw"))
+		h.Write("users/"+name, withPassword("pw"))
 		if got := h.mustLogin(strings.ToUpper(name), "pw").DisplayName; got != strings.ToLower(name) {
 			t.Errorf("%s logs in as %s", name, got)
 		}
@@ -123,36 +121,25 @@ func TestNamesOfUsers(t *testing.T) {
 
 func TestListAndDelete(t *testing.T) {
 	h := newHouse(t)
-	h.refused(logical.List, "users", "", logical.ErrNotFound, "")
-	h.write("users/bob", withPassword("pw"))
-	h.write("users/Ann", withPassword("pw"))
-	if diff := cmp.Diff([]any{"ann", "bob"}, h.must(logical.List, "users/", "")["keys"]); diff != "" {
+	h.Refused(logical.List, "users", "", logical.ErrNotFound, "")
+	h.Write("users/bob", withPassword("pw"))
+	h.Write("users/Ann", withPassword("pw"))
+	if diff := cmp.Diff([]any{"ann", "bob"}, h.Must(logical.List, "users/", "")["keys"]); diff != "" {
 		t.Error(diff)
 	}
 	for range 2 {
-		h.must(logical.Delete, "users/BOB", "")
+		h.Must(logical.Delete, "users/BOB", "")
 	}
-	h.refused(logical.Read, "users/bob", "", logical.ErrNotFound, "")
+	h.Refused(logical.Read, "users/bob", "", logical.ErrNotFound, "")
 	h.fails("bob", "pw", 1)
 }
 
 func TestACreationIsToldFromAnUpdate(t *testing.T) {
 	h := newHouse(t)
-	h.write("users/ann", withPassword("pw"))
+	h.Write("users/ann", withPassword("pw"))
 	for path, want := range map[string]bool{"users/Ann": true, "users/bob": false} {
-		action, r, err := h.request(logical.Write, path, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = storage.View(t.Context(), h.store, func(tx *storage.Tx) error {
-			r.Part = tx.Below(partKey)
-			if found, err := action.Exists(context.Background(), r); found != want || err != nil {
-				t.Errorf("%s: %t, error %v", path, found, err)
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
+		if found := h.Exists(path); found != want {
+			t.Errorf("%s: %t", path, found)
 		}
 	}
 }
@@ -164,11 +151,11 @@ func TestAPasswordCanBeChanged(t *testing.T) {
 		for kind, body := range map[string]string{"password": withPassword(other), "hash": `{"password_hash": " ` + hash + `\n"}`} {
 			t.Run(name+", as "+kind, func(t *testing.T) {
 				h := newHouse(t)
-				h.write("users/ann", `{"password": "pw", "token_policies": "a"}`)
-				h.write(path, body)
+				h.Write("users/ann", `{"password": "pw", "token_policies": "a"}`)
+				h.Write(path, body)
 				h.fails("ann", "pw", 1)
 				h.mustLogin("ann", other)
-				if diff := cmp.Diff(defaults(map[string]any{"token_policies": []any{"a"}}), h.read("users/ann")); diff != "" {
+				if diff := cmp.Diff(defaults(map[string]any{"token_policies": []any{"a"}}), h.Read("users/ann")); diff != "" {
 					t.Error(diff)
 				}
 				if all := h.stored(); strings.Contains(all, other) {
@@ -181,18 +168,18 @@ func TestAPasswordCanBeChanged(t *testing.T) {
 
 func TestWhatStandsAlone(t *testing.T) {
 	h := newHouse(t)
-	h.refused(logical.Write, "users/ann/password", withPassword("pw"), logical.ErrInvalid, "username does not exist")
-	h.refused(logical.Write, "users/ann/policies", `{"policies": "a"}`, logical.ErrInvalid, "username does not exist")
-	h.write("users/ann", withPassword("pw"))
-	h.refused(logical.Write, "users/ann/password", `{}`, logical.ErrInvalid, "missing password")
-	h.refused(logical.Write, "users/ann/policies", `{}`, logical.ErrInvalid, "missing token_policies")
-	h.write("users/ann/policies", `{"token_policies": "B,a"}`)
-	if diff := cmp.Diff(defaults(map[string]any{"token_policies": []any{"a", "b"}}), h.read("users/ann")); diff != "" {
+	h.Refused(logical.Write, "users/ann/password", withPassword("pw"), logical.ErrInvalid, "username does not exist")
+	h.Refused(logical.Write, "users/ann/policies", `{"policies": "a"}`, logical.ErrInvalid, "username does not exist")
+	h.Write("users/ann", withPassword("pw"))
+	h.Refused(logical.Write, "users/ann/password", `{}`, logical.ErrInvalid, "missing password")
+	h.Refused(logical.Write, "users/ann/policies", `{}`, logical.ErrInvalid, "missing token_policies")
+	h.Write("users/ann/policies", `{"token_policies": "B,a"}`)
+	if diff := cmp.Diff(defaults(map[string]any{"token_policies": []any{"a", "b"}}), h.Read("users/ann")); diff != "" {
 		t.Error(diff)
 	}
-	h.write("users/ann/policies", `{"policies": ["c"]}`)
+	h.Write("users/ann/policies", `{"policies": ["c"]}`)
 	want := defaults(map[string]any{"token_policies": []any{"c"}, "policies": []any{"c"}})
-	if diff := cmp.Diff(want, h.read("users/ann")); diff != "" {
+	if diff := cmp.Diff(want, h.Read("users/ann")); diff != "" {
 		t.Error(diff)
 	}
 	h.mustLogin("ann", "pw")
@@ -200,7 +187,7 @@ func TestWhatStandsAlone(t *testing.T) {
 
 func TestATimeOverTheMountsIsWarnedOf(t *testing.T) {
 	h := newHouse(t)
-	resp, err := h.call(logical.Write, "users/ann", `{"password": "pw", "token_max_ttl": "1000h"}`)
+	resp, err := h.Call(logical.Write, "users/ann", `{"password": "pw", "token_max_ttl": "1000h"}`)
 	if err != nil || len(resp.Warnings) != 1 {
 		t.Errorf("answer %+v, error %v", resp, err)
 	}
@@ -210,14 +197,14 @@ func TestATimeOverTheMountsIsWarnedOf(t *testing.T) {
 func TestErrorsTellNoPassword(t *testing.T) {
 	const canary = "correct-horse-battery"
 	h := newHouse(t)
-	h.write("users/ann", withPassword("pw"))
+	h.Write("users/ann", withPassword("pw"))
 	paths := []string{"login/ann", "login/nobody", "users/ann/password", "users/nobody/password", "users/-", "users/ann"}
 	for _, path := range paths {
 		for _, body := range []string{
 			withPassword(canary), withPassword(strings.Repeat(canary, 999)), `{"password": ["` + canary + `"]}`,
 			`{"password_hash": "` + canary + `"}`, fmt.Sprintf(`{"password": %q, "password_hash": %[1]q}`, canary),
 		} {
-			resp, err := h.call(logical.Write, path, body)
+			resp, err := h.Call(logical.Write, path, body)
 			if text := fmt.Sprintf("%+v %+v %v", resp, err, errors.Unwrap(err)); strings.Contains(text, canary) {
 				t.Errorf("%s: %s", path, text)
 			}

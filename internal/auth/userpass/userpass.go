@@ -18,7 +18,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"maps"
-	"time"
 
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/storage"
@@ -64,10 +63,6 @@ var (
 		"password":      passwordField,
 		"password_hash": {Type: logical.Text, Help: "bcrypt hash of the password, in its place."},
 	})
-	policyFields = named(logical.Fields{
-		"token_policies": {Type: logical.Texts, Help: "Policies of the tokens."},
-		"policies":       {Type: logical.Texts, Help: "Older name of token_policies."},
-	})
 	loginFields = named(logical.Fields{"password": passwordField})
 )
 
@@ -77,14 +72,12 @@ var routes = logical.Routes[*method]{
 	{Op: logical.Write, Path: "users/{username}", Do: (*method).writeUser, Exists: (*method).userExists, Fields: userFields(), Help: "Create or change a user."},
 	{Op: logical.Delete, Path: "users/{username}", Do: (*method).deleteUser, Fields: named(nil), Help: "Delete a user."},
 	{Op: logical.Write, Path: "users/{username}/password", Do: (*method).writePassword, Fields: passwordFields, Help: "Change the password of a user."},
-	{Op: logical.Write, Path: "users/{username}/policies", Do: (*method).writePolicies, Fields: policyFields, Help: "Change the policies of a user."},
+	{Op: logical.Write, Path: "users/{username}/policies", Do: (*method).writePolicies, Fields: named(policySetting.Fields()), Help: "Change the policies of a user."},
 	{Op: logical.Write, Path: "login/{username}", Do: (*method).login, Fields: loginFields, Open: true, Help: "Log in with a password."},
 }
 
 // object is data of an answer.
 type object = map[string]any
-
-func seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
 // newUUID returns a random UUID (RFC 9562, version 4).
 func newUUID() string {
@@ -120,9 +113,7 @@ func (*method) readUser(ctx context.Context, r *logical.Request) (*logical.Respo
 		return nil, logical.ErrNotFound
 	}
 	data := object{}
-	for _, s := range settings {
-		s.tell(u, data)
-	}
+	settings.Tell(u, data)
 	return &logical.Response{Data: data}, nil
 }
 
@@ -138,25 +129,18 @@ func (m *method) writeUser(ctx context.Context, r *logical.Request) (*logical.Re
 		}
 		u = &user{Version: userVersion, Name: r.Text("username"), ID: newUUID()}
 	}
-	for _, s := range settings {
-		if _, err := s.take(u, r); err != nil {
-			return nil, err
-		}
-	}
-	if err := u.check(); err != nil {
+	if err := settings.Take(u, r); err != nil {
 		return nil, err
 	}
-	resp := &logical.Response{}
+	if err := u.Check(); err != nil {
+		return nil, err
+	}
+	resp := &logical.Response{Warnings: u.Warnings(r.Mount)}
 	if isNew || r.Has("password") || r.Has("password_hash") {
 		if u.Hash, err = m.newHash(ctx, r); err != nil {
 			return nil, err
 		}
 		resp.After = m.pardon(u.Name)
-	}
-	if u.MaxTTL > r.Mount.MaxLeaseTTL {
-		resp.Warnings = []string{
-			"token_max_ttl is greater than the backend mount's maximum TTL value; issued tokens' max TTL value will be truncated",
-		}
 	}
 	return resp, u.save(r.Part)
 }
@@ -184,7 +168,7 @@ func (*method) writePolicies(ctx context.Context, r *logical.Request) (*logical.
 	if err != nil {
 		return nil, err
 	}
-	found, err := policySetting.take(u, r)
+	found, err := policySetting.Take(u, r)
 	if err != nil {
 		return nil, err
 	}

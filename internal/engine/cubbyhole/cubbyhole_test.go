@@ -1,23 +1,18 @@
 package cubbyhole
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
 
 	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/logical/mounttest"
 	"github.com/cofferhq/coffer/internal/storage"
 	"github.com/cofferhq/coffer/internal/storage/inmem"
 )
 
-// house is an engine over a store, as the core drives it.
-type house struct {
-	t      *testing.T
-	store  storage.Store
-	engine *logical.Engine
-}
+// house is an engine over a store.
+type house struct{ *mounttest.Mount }
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
@@ -25,42 +20,22 @@ func newHouse(t *testing.T) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &house{t: t, store: inmem.New(), engine: e}
+	return &house{mounttest.New(t, e, inmem.New())}
 }
-
-var mountKey = storage.Plain("mount")
 
 // call does one request of the token with that id and returns the answer's data.
 func (h *house) call(op logical.Op, token, path, body string) (string, error) {
-	h.t.Helper()
-	endpoint, params := h.engine.Endpoints.Find(path)
-	action := endpoint.Action(op)
-	r := &logical.Request{Op: op, Path: path, Caller: &logical.Caller{TokenID: token}}
-	if body != "" {
-		r.Body = json.RawMessage(body)
-	}
-	if err := r.Accept(action.Fields, params, nil); err != nil {
-		return "", err
-	}
-	var data string
-	_, err := storage.Update(h.t.Context(), h.store, func(tx *storage.Tx) error {
-		r.Part = tx.Below(mountKey)
-		resp, err := action.Do(h.t.Context(), r)
-		if err != nil || resp == nil {
-			return err
-		}
-		raw, err := json.Marshal(resp.Data)
-		data = string(raw)
-		return err
-	})
-	return data, err
+	h.T.Helper()
+	h.Caller = &logical.Caller{TokenID: token}
+	resp, err := h.Call(op, path, body)
+	return mounttest.Data(h.T, resp), err
 }
 
 func (h *house) mustCall(op logical.Op, token, path, body string) string {
-	h.t.Helper()
+	h.T.Helper()
 	data, err := h.call(op, token, path, body)
 	if err != nil {
-		h.t.Fatalf("%s %q: %v", op, path, err)
+		h.T.Fatalf("%s %q: %v", op, path, err)
 	}
 	return data
 }
@@ -192,21 +167,9 @@ func TestAWriteTellsCreationFromChange(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			endpoint, params := h.engine.Endpoints.Find(test.path)
-			r := &logical.Request{Caller: &logical.Caller{TokenID: test.token}}
-			if err := r.Accept(nil, params, nil); err != nil {
-				t.Fatal(err)
-			}
-			err := storage.View(t.Context(), h.store, func(tx *storage.Tx) error {
-				r.Part = tx.Below(mountKey)
-				got, err := endpoint.Action(logical.Write).Exists(t.Context(), r)
-				if got != test.want {
-					t.Errorf("got %v", got)
-				}
-				return err
-			})
-			if err != nil {
-				t.Error(err)
+			h.Caller = &logical.Caller{TokenID: test.token}
+			if got := h.Exists(test.path); got != test.want {
+				t.Errorf("got %v", got)
 			}
 		})
 	}
@@ -216,18 +179,9 @@ func TestAWriteTellsCreationFromChange(t *testing.T) {
 func TestRowsLieWhereTheCoreRemovesThem(t *testing.T) {
 	h := newHouse(t)
 	h.mustCall(logical.Write, "id", "a/b", `{"k":"v"}`)
-	var keys []string
-	err := storage.View(context.Background(), h.store, func(tx *storage.Tx) error {
-		for e, err := range tx.Scan(t.Context(), "", "") {
-			if err != nil {
-				return err
-			}
-			keys = append(keys, e.Key)
-		}
-		return nil
-	})
-	want := mountKey + storage.Plain("t") + storage.Name("id") + storage.Path("a/b")
-	if err != nil || len(keys) != 1 || keys[0] != want {
-		t.Errorf("keys %q, error %v, want %q", keys, err, want)
+	keys := h.Keys()
+	want := mounttest.Key + storage.Plain("t") + storage.Name("id") + storage.Path("a/b")
+	if len(keys) != 1 || keys[0] != want {
+		t.Errorf("keys %q, want %q", keys, want)
 	}
 }

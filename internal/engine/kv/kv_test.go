@@ -1,14 +1,12 @@
 package kv
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/logical/mounttest"
 	"github.com/cofferhq/coffer/internal/storage"
 	"github.com/cofferhq/coffer/internal/storage/inmem"
 )
@@ -18,6 +16,8 @@ type server struct {
 	*mounttest.Mount
 	events []logical.Event // of the last do that committed
 }
+
+var start = mounttest.Start // when all happens, unless a test moves the clock
 
 func serve(t testing.TB, version string) *server {
 	t.Helper()
@@ -29,7 +29,7 @@ func serve(t testing.TB, version string) *server {
 // mount makes the engine anew, on the same store.
 func (s *server) mount(version string) {
 	s.T.Helper()
-	s.Point.Type = "kv"
+	s.Point.Path, s.Point.Options = "secret/", nil
 	if version != "" {
 		s.Point.Options = map[string]string{"version": version}
 	}

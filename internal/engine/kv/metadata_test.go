@@ -9,7 +9,7 @@ import (
 )
 
 func TestMetadata(t *testing.T) {
-	blank := func(custom string) string { return metadata(mounttest.Start, mounttest.Start, 0, 0, custom, "") }
+	blank := func(custom string) string { return metadata(start, start, 0, 0, custom, "") }
 	for _, c := range []struct {
 		name  string
 		steps []step
@@ -20,14 +20,14 @@ func TestMetadata(t *testing.T) {
 			{op: logical.Read, path: "metadata/a", want: blank("null")},
 			{op: logical.Read, path: "data/a", err: logical.ErrNotFound},
 			{op: logical.Delete, path: "data/a"},
-			{op: logical.Write, path: "data/a", body: `{"data":{},"options":{"cas":0}}`, want: info(mounttest.Start, 1)},
-			{op: logical.Read, path: "metadata/a", want: metadata(mounttest.Start, mounttest.Start, 1, 0, "null", `"1":`+times(mounttest.Start))},
+			{op: logical.Write, path: "data/a", body: `{"data":{},"options":{"cas":0}}`, want: info(start, 1)},
+			{op: logical.Read, path: "metadata/a", want: metadata(start, start, 1, 0, "null", `"1":`+times(start))},
 		}},
 		{"is shown with every version", []step{
 			{op: logical.Write, path: "metadata/a", body: `{"custom_metadata":{"owner":"jdoe","n":5}}`},
-			{op: logical.Write, path: "data/a", body: `{"data":{}}`, want: withCustom(info(mounttest.Start, 1), `{"n":"5","owner":"jdoe"}`)},
-			{op: logical.Read, path: "data/a", want: `{"data":{},"metadata":` + withCustom(info(mounttest.Start, 1), `{"n":"5","owner":"jdoe"}`) + `}`},
-			{op: logical.Read, path: "metadata/a", want: metadata(mounttest.Start, mounttest.Start, 1, 0, `{"n":"5","owner":"jdoe"}`, `"1":`+times(mounttest.Start))},
+			{op: logical.Write, path: "data/a", body: `{"data":{}}`, want: withCustom(info(start, 1), `{"n":"5","owner":"jdoe"}`)},
+			{op: logical.Read, path: "data/a", want: `{"data":{},"metadata":` + withCustom(info(start, 1), `{"n":"5","owner":"jdoe"}`) + `}`},
+			{op: logical.Read, path: "metadata/a", want: metadata(start, start, 1, 0, `{"n":"5","owner":"jdoe"}`, `"1":`+times(start))},
 		}},
 		{"keeps what a write does not name", []step{
 			{op: logical.Write, path: "metadata/a", body: `{"max_versions":"7","cas_required":true,"delete_version_after":"90m","custom_metadata":{"a":"b"}}`},

@@ -142,12 +142,12 @@ func TestVersion1LosesNoVersions(t *testing.T) {
 		{op: logical.Delete, path: "a", err: logical.ErrInvalid},
 	})
 	s.mount("2")
-	s.script([]step{{op: logical.Read, path: "data/a", want: `{"data":{"x":1},"metadata":` + info(mounttest.Start, 1) + `}`}})
+	s.script([]step{{op: logical.Read, path: "data/a", want: `{"data":{"x":1},"metadata":` + info(start, 1) + `}`}})
 }
 
 func TestSecretsOfVersion1AreVersionsOfVersion2(t *testing.T) {
-	later := mounttest.Start.Add(time.Minute)
-	old := `{"data":{"x":1},"metadata":` + info(mounttest.Start, 1) + `}`
+	later := start.Add(time.Minute)
+	old := `{"data":{"x":1},"metadata":` + info(start, 1) + `}`
 	for _, c := range []struct {
 		name  string
 		steps []step
@@ -157,14 +157,14 @@ func TestSecretsOfVersion1AreVersionsOfVersion2(t *testing.T) {
 			{op: logical.Read, path: "data/a", want: old},
 			{op: logical.Read, path: "data/a?version=1", want: old},
 			{op: logical.Read, path: "data/a?version=2", err: logical.ErrNotFound},
-			{op: logical.Read, path: "subkeys/a", want: `{"metadata":` + info(mounttest.Start, 1) + `,"subkeys":{"x":null}}`},
+			{op: logical.Read, path: "subkeys/a", want: `{"metadata":` + info(start, 1) + `,"subkeys":{"x":null}}`},
 			{op: logical.List, path: "metadata", want: `{"keys":["a"]}`},
-			{op: logical.Read, path: "metadata/a", want: metadata(mounttest.Start, mounttest.Start, 1, 0, "null", `"1":`+times(mounttest.Start))},
+			{op: logical.Read, path: "metadata/a", want: metadata(start, start, 1, 0, "null", `"1":`+times(start))},
 		}, 0},
 		{"a new version comes after it", []step{
 			{op: logical.Write, path: "data/a", body: `{"data":{"x":2},"options":{"cas":1}}`, want: info(later, 2)},
 			{op: logical.Read, path: "data/a?version=1", want: old},
-			{op: logical.Read, path: "metadata/a", want: metadata(mounttest.Start, later, 2, 0, "null", `"1":`+times(mounttest.Start)+`,"2":`+times(later))},
+			{op: logical.Read, path: "metadata/a", want: metadata(start, later, 2, 0, "null", `"1":`+times(start)+`,"2":`+times(later))},
 		}, 2},
 		{"it can be patched", []step{
 			{op: logical.Patch, path: "data/a", body: `{"data":{"y":2}}`, want: info(later, 2)},
@@ -178,7 +178,7 @@ func TestSecretsOfVersion1AreVersionsOfVersion2(t *testing.T) {
 		{"it can be destroyed", []step{
 			{op: logical.Write, path: "destroy/a", body: `{"versions":[1]}`},
 			{op: logical.Read, path: "data/a", lost: true,
-				want: `{"data":null,"metadata":` + strings.Replace(info(mounttest.Start, 1), `"destroyed":false`, `"destroyed":true`, 1) + `}`},
+				want: `{"data":null,"metadata":` + strings.Replace(info(start, 1), `"destroyed":false`, `"destroyed":true`, 1) + `}`},
 		}, 0},
 		{"it can be dropped", []step{
 			{op: logical.Write, path: "config", body: `{"max_versions":1}`},

@@ -39,9 +39,9 @@ func TestVersion2(t *testing.T) {
 		trailing  = "cannot write to a path ending in '/'"
 	)
 	put := func(path, data string, n int) step {
-		return step{op: logical.Write, path: "data/" + path, body: `{"data":` + data + `}`, want: info(mounttest.Start, n)}
+		return step{op: logical.Write, path: "data/" + path, body: `{"data":` + data + `}`, want: info(start, n)}
 	}
-	deleted := func(n int) string { return infoWith(mounttest.Start, text(mounttest.Start), false, n) }
+	deleted := func(n int) string { return infoWith(start, text(start), false, n) }
 	read := func(data, meta string) string { return `{"data":` + data + `,"metadata":` + meta + `}` }
 	for _, c := range []struct {
 		name  string
@@ -49,9 +49,9 @@ func TestVersion2(t *testing.T) {
 	}{
 		{"every version can be read", []step{
 			put("a", `{"x":1}`, 1), put("a", `{"x":2}`, 2),
-			{op: logical.Read, path: "data/a", want: read(`{"x":2}`, info(mounttest.Start, 2))},
-			{op: logical.Read, path: "data/a?version=0", want: read(`{"x":2}`, info(mounttest.Start, 2))},
-			{op: logical.Read, path: "data/a?version=1", want: read(`{"x":1}`, info(mounttest.Start, 1))},
+			{op: logical.Read, path: "data/a", want: read(`{"x":2}`, info(start, 2))},
+			{op: logical.Read, path: "data/a?version=0", want: read(`{"x":2}`, info(start, 2))},
+			{op: logical.Read, path: "data/a?version=1", want: read(`{"x":1}`, info(start, 1))},
 			{op: logical.Read, path: "data/a?version=3", err: logical.ErrNotFound},
 			{op: logical.Read, path: "data/a?version=-1", err: logical.ErrNotFound},
 			{op: logical.Read, path: "data/a?version=x", err: logical.ErrInvalid},
@@ -59,9 +59,9 @@ func TestVersion2(t *testing.T) {
 		}},
 		{"numbers of any size survive writes and patches", []step{
 			put("a", `{"n":12345678901234567890123,"e":1.50e3}`, 1),
-			{op: logical.Read, path: "data/a", want: read(`{"n":12345678901234567890123,"e":1.50e3}`, info(mounttest.Start, 1))},
-			{op: logical.Patch, path: "data/a", body: `{"data":{"m":98765432109876543210}}`, want: info(mounttest.Start, 2)},
-			{op: logical.Read, path: "data/a", want: read(`{"e":1.50e3,"m":98765432109876543210,"n":12345678901234567890123}`, info(mounttest.Start, 2))},
+			{op: logical.Read, path: "data/a", want: read(`{"n":12345678901234567890123,"e":1.50e3}`, info(start, 1))},
+			{op: logical.Patch, path: "data/a", body: `{"data":{"m":98765432109876543210}}`, want: info(start, 2)},
+			{op: logical.Read, path: "data/a", want: read(`{"e":1.50e3,"m":98765432109876543210,"n":12345678901234567890123}`, info(start, 2))},
 		}},
 		{"a write needs data", []step{
 			{op: logical.Write, path: "data/a", err: logical.ErrInvalid, text: "no data provided"},
@@ -70,22 +70,22 @@ func TestVersion2(t *testing.T) {
 			{op: logical.Write, path: "data/a", body: `{"data":"x"}`, err: logical.ErrInvalid},
 			{op: logical.Patch, path: "data/a", body: `{"options":{}}`, err: logical.ErrInvalid, text: "no data provided"},
 			put("a", `{}`, 1),
-			{op: logical.Read, path: "data/a", want: read(`{}`, info(mounttest.Start, 1))},
+			{op: logical.Read, path: "data/a", want: read(`{}`, info(start, 1))},
 		}},
 		{"check-and-set guards writes", []step{
 			{op: logical.Write, path: "data/a", body: `{"data":{},"options":{"cas":1}}`, err: logical.ErrInvalid, text: mismatch},
-			{op: logical.Write, path: "data/a", body: `{"data":{},"options":{"cas":0}}`, want: info(mounttest.Start, 1)},
+			{op: logical.Write, path: "data/a", body: `{"data":{},"options":{"cas":0}}`, want: info(start, 1)},
 			{op: logical.Write, path: "data/a", body: `{"data":{},"options":{"cas":0}}`, err: logical.ErrInvalid, text: mismatch},
-			{op: logical.Write, path: "data/a", body: `{"data":{},"options":{"cas":"1"}}`, want: info(mounttest.Start, 2)},
-			{op: logical.Write, path: "data/a", body: `{"data":{},"options":{"cas":null}}`, want: info(mounttest.Start, 3)},
+			{op: logical.Write, path: "data/a", body: `{"data":{},"options":{"cas":"1"}}`, want: info(start, 2)},
+			{op: logical.Write, path: "data/a", body: `{"data":{},"options":{"cas":null}}`, want: info(start, 3)},
 			{op: logical.Write, path: "data/a", body: `{"data":{},"options":{"cas":"x"}}`, err: logical.ErrInvalid},
 			{op: logical.Patch, path: "data/a", body: `{"data":{},"options":{"cas":2}}`, err: logical.ErrInvalid, text: mismatch},
-			{op: logical.Patch, path: "data/a", body: `{"data":{},"options":{"cas":3}}`, want: info(mounttest.Start, 4)},
+			{op: logical.Patch, path: "data/a", body: `{"data":{},"options":{"cas":3}}`, want: info(start, 4)},
 		}},
 		{"a secret can require check-and-set", []step{
 			{op: logical.Write, path: "metadata/a", body: `{"cas_required":true}`},
 			{op: logical.Write, path: "data/a", body: `{"data":{}}`, err: logical.ErrInvalid, text: required},
-			{op: logical.Write, path: "data/a", body: `{"data":{},"options":{"cas":0}}`, want: info(mounttest.Start, 1)},
+			{op: logical.Write, path: "data/a", body: `{"data":{},"options":{"cas":0}}`, want: info(start, 1)},
 			{op: logical.Patch, path: "data/a", body: `{"data":{},"options":{}}`, err: logical.ErrInvalid, text: required},
 			put("b", `{}`, 1),
 		}},
@@ -98,9 +98,9 @@ func TestVersion2(t *testing.T) {
 		{"a patch changes the newest version", []step{
 			{op: logical.Patch, path: "data/a", body: `{"data":{"x":1}}`, err: logical.ErrNotFound},
 			put("a", `{"x":1,"y":{"z":[1,2],"w":"v"}}`, 1),
-			{op: logical.Patch, path: "data/a", body: `{"data":{"x":null,"y":{"z":[3]}}}`, want: info(mounttest.Start, 2)},
-			{op: logical.Read, path: "data/a", want: read(`{"y":{"w":"v","z":[3]}}`, info(mounttest.Start, 2))},
-			{op: logical.Read, path: "data/a?version=1", want: read(`{"x":1,"y":{"z":[1,2],"w":"v"}}`, info(mounttest.Start, 1))},
+			{op: logical.Patch, path: "data/a", body: `{"data":{"x":null,"y":{"z":[3]}}}`, want: info(start, 2)},
+			{op: logical.Read, path: "data/a", want: read(`{"y":{"w":"v","z":[3]}}`, info(start, 2))},
+			{op: logical.Read, path: "data/a?version=1", want: read(`{"x":1,"y":{"z":[1,2],"w":"v"}}`, info(start, 1))},
 		}},
 		{"what is deleted cannot be patched", []step{
 			{op: logical.Write, path: "metadata/a"},
@@ -116,29 +116,29 @@ func TestVersion2(t *testing.T) {
 			{op: logical.Delete, path: "data/a"},
 			{op: logical.Read, path: "data/a", lost: true, want: read("null", deleted(2))},
 			{op: logical.Read, path: "subkeys/a", lost: true, want: `{"metadata":` + deleted(2) + `,"subkeys":null}`},
-			{op: logical.Read, path: "data/a?version=1", want: read(`{"x":1}`, info(mounttest.Start, 1))},
+			{op: logical.Read, path: "data/a?version=1", want: read(`{"x":1}`, info(start, 1))},
 			{op: logical.Write, path: "undelete/a", body: `{"versions":["2",7]}`},
-			{op: logical.Read, path: "data/a", want: read(`{"x":2}`, info(mounttest.Start, 2))},
+			{op: logical.Read, path: "data/a", want: read(`{"x":2}`, info(start, 2))},
 		}},
 		{"a deleted secret takes new versions", []step{
 			put("a", `{"x":1}`, 1),
 			{op: logical.Delete, path: "data/a"},
 			put("a", `{"x":2}`, 2),
-			{op: logical.Read, path: "data/a", want: read(`{"x":2}`, info(mounttest.Start, 2))},
+			{op: logical.Read, path: "data/a", want: read(`{"x":2}`, info(start, 2))},
 		}},
 		{"versions can be deleted one by one", []step{
 			put("a", `{"x":1}`, 1), put("a", `{"x":2}`, 2), put("a", `{"x":3}`, 3),
 			{op: logical.Write, path: "delete/a", body: `{"versions":"1,2"}`},
 			{op: logical.Read, path: "data/a?version=1", lost: true, want: read("null", deleted(1))},
 			{op: logical.Read, path: "data/a?version=2", lost: true, want: read("null", deleted(2))},
-			{op: logical.Read, path: "data/a", want: read(`{"x":3}`, info(mounttest.Start, 3))},
+			{op: logical.Read, path: "data/a", want: read(`{"x":3}`, info(start, 3))},
 		}},
 		{"a destroyed version cannot be brought back", []step{
 			put("a", `{"x":1}`, 1),
 			{op: logical.Write, path: "destroy/a", body: `{"versions":[1]}`},
-			{op: logical.Read, path: "data/a", lost: true, want: read("null", infoWith(mounttest.Start, "", true, 1))},
+			{op: logical.Read, path: "data/a", lost: true, want: read("null", infoWith(start, "", true, 1))},
 			{op: logical.Write, path: "undelete/a", body: `{"versions":[1]}`},
-			{op: logical.Read, path: "data/a", lost: true, want: read("null", infoWith(mounttest.Start, "", true, 1))},
+			{op: logical.Read, path: "data/a", lost: true, want: read("null", infoWith(start, "", true, 1))},
 		}},
 		{"version numbers are needed", []step{
 			{op: logical.Write, path: "delete/a", err: logical.ErrInvalid, text: noVersion},
@@ -166,11 +166,11 @@ func TestVersion2(t *testing.T) {
 		{"subkeys have no values", []step{
 			put("a", `{"foo":"abc","bar":{"baz":"def","deep":{"er":1}},"quux":{},"list":[{"a":1}]}`, 1),
 			{op: logical.Read, path: "subkeys/a",
-				want: `{"metadata":` + info(mounttest.Start, 1) + `,"subkeys":{"bar":{"baz":null,"deep":{"er":null}},"foo":null,"list":null,"quux":null}}`},
+				want: `{"metadata":` + info(start, 1) + `,"subkeys":{"bar":{"baz":null,"deep":{"er":null}},"foo":null,"list":null,"quux":null}}`},
 			{op: logical.Read, path: "subkeys/a?version=1&depth=2",
-				want: `{"metadata":` + info(mounttest.Start, 1) + `,"subkeys":{"bar":{"baz":null,"deep":null},"foo":null,"list":null,"quux":null}}`},
+				want: `{"metadata":` + info(start, 1) + `,"subkeys":{"bar":{"baz":null,"deep":null},"foo":null,"list":null,"quux":null}}`},
 			{op: logical.Read, path: "subkeys/a?depth=1",
-				want: `{"metadata":` + info(mounttest.Start, 1) + `,"subkeys":{"bar":null,"foo":null,"list":null,"quux":null}}`},
+				want: `{"metadata":` + info(start, 1) + `,"subkeys":{"bar":null,"foo":null,"list":null,"quux":null}}`},
 			{op: logical.Read, path: "subkeys/a?depth=-1", err: logical.ErrInvalid},
 			{op: logical.Read, path: "subkeys/a?version=2", err: logical.ErrNotFound},
 			{op: logical.Read, path: "subkeys/b", err: logical.ErrNotFound},
@@ -233,28 +233,16 @@ func TestPoliciesTellCreateFromUpdate(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, c.version)
-			op := func(path string) logical.Op {
-				endpoint, params := s.engine.Endpoints.Find(path)
-				action := endpoint.Action(logical.Write)
-				r := &logical.Request{Op: logical.Write}
-				if err := r.Accept(nil, params, nil); err != nil {
-					t.Fatal(err)
-				}
-				if err := s.tell(t.Context(), r, action); err != nil {
-					t.Fatal(err)
-				}
-				return r.Op
-			}
-			if got := op(c.path); got != logical.Create {
-				t.Errorf("before: %s", got)
+			if s.Exists(c.path) {
+				t.Error("before: an update")
 			}
 			s.ok(logical.Write, c.write, c.body)
-			if got := op(c.path); got != logical.Update {
-				t.Errorf("after: %s", got)
+			if !s.Exists(c.path) {
+				t.Error("after: a creation")
 			}
 			for _, other := range []string{c.path + "c", strings.TrimSuffix(c.path, "b"), strings.TrimSuffix(c.path, "/b")} {
-				if got := op(other); got != logical.Create {
-					t.Errorf("%q: %s", other, got)
+				if s.Exists(other) {
+					t.Errorf("%q: an update", other)
 				}
 			}
 		})

@@ -159,21 +159,17 @@ func TestTheTrashShrinksAlsoIfCommitsAreFull(t *testing.T) {
 func TestASecretCannotHaveVersionsWithoutEnd(t *testing.T) {
 	s := serve(t, "2")
 	s.ok(logical.Write, "metadata/a", `{"max_versions":100000}`)
-	_, err := storage.Update(t.Context(), s.Store, func(tx *storage.Tx) error {
-		p := tx.Below(dataKey)
+	s.Change(func(p storage.Part) error {
 		full, err := get(t.Context(), p, "a")
 		if err != nil {
 			return err
 		}
 		full.Current, full.Versions = maxVersionList, make([]version, maxVersionList)
 		for i := range full.Versions {
-			full.Versions[i] = version{Created: mounttest.Start.UnixNano(), Deleted: mounttest.Start.UnixNano()}
+			full.Versions[i] = version{Created: start.UnixNano(), Deleted: start.UnixNano()}
 		}
-		return full.save(t.Context(), p, "a", mounttest.Start)
+		return full.save(t.Context(), p, "a", start)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	if _, err := s.do(logical.Write, "data/a", `{"data":{}}`); !errors.Is(err, logical.ErrTooLarge) {
 		t.Errorf("error %v", err)
 	}
@@ -205,26 +201,26 @@ func TestVersionsAreDeletedWhenTheirTimeHasCome(t *testing.T) {
 			s.ok(logical.Write, "config", fmt.Sprintf(`{"delete_version_after":%q}`, c.mount))
 			s.ok(logical.Write, "metadata/a", fmt.Sprintf(`{"delete_version_after":%q}`, c.secret))
 			if c.after == 0 {
-				s.script([]step{{op: logical.Write, path: "data/a", body: `{"data":{}}`, want: info(mounttest.Start, 1)}})
-				s.Now = mounttest.Start.Add(1e6 * time.Hour)
+				s.script([]step{{op: logical.Write, path: "data/a", body: `{"data":{}}`, want: info(start, 1)}})
+				s.Now = start.Add(1e6 * time.Hour)
 				s.ok(logical.Read, "data/a", "")
 				return
 			}
-			meta := infoWith(mounttest.Start, text(mounttest.Start.Add(c.after)), false, 1)
+			meta := infoWith(start, text(start.Add(c.after)), false, 1)
 			s.script([]step{
 				{op: logical.Write, path: "data/a", body: `{"data":{}}`, want: meta},
 				{op: logical.Read, path: "data/a", want: `{"data":{},"metadata":` + meta + `}`},
 			})
-			s.Now = mounttest.Start.Add(c.after - 1)
+			s.Now = start.Add(c.after - 1)
 			s.script([]step{{op: logical.Read, path: "data/a", want: `{"data":{},"metadata":` + meta + `}`}})
-			s.Now = mounttest.Start.Add(c.after)
+			s.Now = start.Add(c.after)
 			s.script([]step{
 				{op: logical.Read, path: "data/a", want: `{"data":null,"metadata":` + meta + `}`, lost: true},
 				{op: logical.Patch, path: "data/a", body: `{"data":{}}`, err: logical.ErrNotFound},
 				{op: logical.Delete, path: "data/a"},
 				{op: logical.Read, path: "data/a", want: `{"data":null,"metadata":` + meta + `}`, lost: true},
 				{op: logical.Write, path: "undelete/a", body: `{"versions":[1]}`},
-				{op: logical.Read, path: "data/a", want: `{"data":{},"metadata":` + info(mounttest.Start, 1) + `}`},
+				{op: logical.Read, path: "data/a", want: `{"data":{},"metadata":` + info(start, 1) + `}`},
 			})
 		})
 	}
@@ -234,10 +230,10 @@ func TestDeletingComesBeforeTheDeletionTime(t *testing.T) {
 	s := serve(t, "2")
 	s.ok(logical.Write, "config", `{"delete_version_after":"1h"}`)
 	s.ok(logical.Write, "data/a", `{"data":{}}`)
-	s.Now = mounttest.Start.Add(time.Minute)
+	s.Now = start.Add(time.Minute)
 	s.ok(logical.Delete, "data/a", "")
 	s.script([]step{{op: logical.Read, path: "data/a", lost: true,
-		want: `{"data":null,"metadata":` + infoWith(mounttest.Start, text(s.Now), false, 1) + `}`}})
+		want: `{"data":null,"metadata":` + infoWith(start, text(s.Now), false, 1) + `}`}})
 }
 
 func TestDestroyingRemovesTheData(t *testing.T) {
@@ -278,7 +274,7 @@ func TestOfConcurrentWritesWithTheSameCASOneWins(t *testing.T) {
 				t.Errorf("round %d: %v", round, err)
 			}
 		}
-		want := fmt.Sprintf(`{"data":{"writer":%d},"metadata":%s}`, won, info(mounttest.Start, round+1))
+		want := fmt.Sprintf(`{"data":{"writer":%d},"metadata":%s}`, won, info(start, round+1))
 		if got := s.ok(logical.Read, "data/a", ""); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
@@ -316,8 +312,7 @@ func TestDamagedRowsAreRefusedWithoutTellingWhatIsInThem(t *testing.T) {
 			s := serve(t, "2")
 			s.T = t
 			s.ok(logical.Write, "data/a", `{"data":{"x":1}}`)
-			_, err := storage.Update(t.Context(), s.Store, func(tx *storage.Tx) error {
-				p := tx.Below(dataKey)
+			s.Change(func(p storage.Part) error {
 				for e, err := range p.Scan(t.Context(), storage.Plain(c.table), "") {
 					if err != nil {
 						return err
@@ -326,10 +321,7 @@ func TestDamagedRowsAreRefusedWithoutTellingWhatIsInThem(t *testing.T) {
 				}
 				return nil
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = s.do(logical.Read, "data/a", "")
+			_, err := s.do(logical.Read, "data/a", "")
 			if err == nil || errors.Is(err, logical.ErrNotFound) || errors.Is(err, logical.ErrInvalid) || strings.Contains(err.Error(), "canary") {
 				t.Errorf("error %v", err)
 			}

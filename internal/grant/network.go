@@ -1,4 +1,4 @@
-package approle
+package grant
 
 import (
 	"net/netip"
@@ -7,9 +7,10 @@ import (
 	"github.com/cofferhq/coffer/internal/logical"
 )
 
-// parseNetworks reads networks in CIDR form; an address is a network of one. The
-// results are masked, and those of IPv4 in IPv6 are of IPv4.
-func parseNetworks(texts []string) ([]netip.Prefix, error) {
+// ParseNetworks reads networks in CIDR form; an address is a network of one. The
+// results are masked, and those of IPv4 in IPv6 are of IPv4. The error wraps
+// [logical.ErrInvalid].
+func ParseNetworks(texts []string) ([]netip.Prefix, error) {
 	var parsed []netip.Prefix
 	for _, text := range texts {
 		p, ok := parseNetwork(text)
@@ -37,34 +38,19 @@ func parseNetwork(text string) (netip.Prefix, bool) {
 	return p.Masked(), true
 }
 
-// inside says whether addr lies in one of networks.
-func inside(addr netip.Addr, networks []netip.Prefix) bool {
+// Inside says whether addr lies in one of networks, which ParseNetworks returned.
+// An address that is not valid lies in none.
+func Inside(addr netip.Addr, networks []netip.Prefix) bool {
 	addr = addr.Unmap().WithZone("")
 	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// covers says whether each of inner lies whole in one of outer.
-func covers(outer, inner []netip.Prefix) bool {
+// Covers says whether each of inner lies whole in one of outer. Both are as
+// ParseNetworks returns them.
+func Covers(outer, inner []netip.Prefix) bool {
 	return !slices.ContainsFunc(inner, func(in netip.Prefix) bool {
 		return !slices.ContainsFunc(outer, func(out netip.Prefix) bool {
 			return out.Bits() <= in.Bits() && out.Contains(in.Addr())
 		})
 	})
-}
-
-// narrow reads the networks of a secret id, which must lie inside those of its
-// role where the role has any.
-func narrow(own, roles []string) ([]netip.Prefix, error) {
-	inner, err := parseNetworks(own)
-	if err != nil {
-		return nil, err
-	}
-	outer, err := parseNetworks(roles)
-	if err != nil {
-		return nil, err
-	}
-	if len(outer) > 0 && !covers(outer, inner) {
-		return nil, logical.Invalid("CIDR blocks on the secret ID %q should be a subset of CIDR blocks on the role %q", own, roles)
-	}
-	return inner, nil
 }
