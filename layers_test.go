@@ -29,7 +29,7 @@ type layer struct {
 var layers = []layer{
 	{
 		name:     "vocabulary",
-		packages: []string{"internal/secret", "internal/match", "internal/version"},
+		packages: []string{"internal/secret", "internal/match", "internal/version", "internal/uuid"},
 	},
 	{
 		name: "contracts",

@@ -9,6 +9,8 @@ import (
 	"hash/crc32"
 	"time"
 
+	"github.com/cofferhq/coffer/internal/uuid"
+
 	"github.com/tink-crypto/tink-go/v2/aead/xaesgcm"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
@@ -28,7 +30,7 @@ type keyring struct {
 
 // newKeyring returns a keyring with fresh keys, in its first term.
 func newKeyring(now time.Time) (*keyring, error) {
-	r := &keyring{cluster: newUUID(), generation: 1, master: newSecret()}
+	r := &keyring{cluster: uuid.New(), generation: 1, master: newSecret()}
 	return r.withTerm(keyset.NewManager(), now)
 }
 
@@ -172,15 +174,6 @@ func newSecret() secret.Bytes {
 	var b [masterBytes]byte
 	rand.Read(b[:]) // never fails
 	return secret.New(b[:])
-}
-
-// newUUID returns a random UUID (RFC 9562 §5.4).
-func newUUID() string {
-	var b [16]byte
-	rand.Read(b[:]) // never fails
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // has says whether ciphertext names one of the data keys of r.

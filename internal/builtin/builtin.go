@@ -33,7 +33,7 @@ func Kinds() []logical.Kind {
 func OpenStorage(c config.Storage, log *slog.Logger) (storage.Store, error) {
 	switch c.Kind {
 	case config.Inmem:
-		return inmem.New(), nil
+		return cache.New(inmem.New(), cache.DefaultBytes), nil // as the others are: what is tried out is what runs
 	case config.Pebble:
 		s, err := pebble.Open(c.Path, pebble.Options{Logger: log, CacheBytes: c.CacheBytes})
 		if err != nil {

@@ -21,13 +21,13 @@ import (
 	"github.com/cofferhq/coffer/internal/custody"
 	"github.com/cofferhq/coffer/internal/engine/cubbyhole"
 	"github.com/cofferhq/coffer/internal/engine/kv"
-	"github.com/cofferhq/coffer/internal/identity"
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/mount"
 	"github.com/cofferhq/coffer/internal/secret"
 	"github.com/cofferhq/coffer/internal/storage"
 	"github.com/cofferhq/coffer/internal/storage/inmem"
 	"github.com/cofferhq/coffer/internal/sys"
+	"github.com/cofferhq/coffer/internal/uuid"
 )
 
 const rootText = "root"
@@ -171,7 +171,7 @@ func (h *house) ask(token string, op logical.Op, path, body string) (*core.Answe
 
 func (h *house) call(token string, op logical.Op, path, body string) *core.Call {
 	c := &core.Call{
-		ID: identity.NewUUID(), Op: op, Path: path, Token: token, Now: h.now(),
+		ID: uuid.New(), Op: op, Path: path, Token: token, Now: h.now(),
 		Remote: netip.MustParseAddrPort("192.0.2.1:5000"),
 	}
 	if body != "" {

@@ -11,11 +11,11 @@ import (
 	"github.com/cofferhq/coffer/internal/authz"
 	"github.com/cofferhq/coffer/internal/due"
 	"github.com/cofferhq/coffer/internal/event"
-	"github.com/cofferhq/coffer/internal/identity"
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/mount"
 	"github.com/cofferhq/coffer/internal/storage"
 	"github.com/cofferhq/coffer/internal/token"
+	"github.com/cofferhq/coffer/internal/uuid"
 )
 
 // Kinds of due items that are the core's own.
@@ -46,7 +46,7 @@ func (c *Core) furnish(ctx context.Context, tx *storage.Tx) error {
 
 // named gives a new entry its id and accessor.
 func named(e *mount.Entry) *mount.Entry {
-	e.ID, e.Namespace = identity.NewUUID(), RootNamespace
+	e.ID, e.Namespace = uuid.New(), RootNamespace
 	e.Accessor = e.Type + "_" + strings.ToLower(token.NewAccessor()[:8])
 	if e.Auth() {
 		e.Accessor = "auth_" + e.Accessor
@@ -258,6 +258,9 @@ func (c *Core) finishUnmount(ctx context.Context, item due.Item) error {
 			return err
 		}
 		if err := c.deleteBelow(ctx, m.Data); err != nil {
+			return err
+		}
+		if err := c.quotas.Forget(ctx, m.ID); err != nil {
 			return err
 		}
 	}

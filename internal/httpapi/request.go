@@ -15,14 +15,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/cofferhq/coffer/internal/core"
-	"github.com/cofferhq/coffer/internal/identity"
 	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/uuid"
 )
 
 // call reads a request off the wire.
 func (h *Handler) call(r *http.Request, path string) (*core.Call, error) {
 	c := &core.Call{
-		ID: identity.NewUUID(), Path: path, Namespace: r.Header.Get("X-Vault-Namespace"),
+		ID: uuid.New(), Path: path, Namespace: r.Header.Get("X-Vault-Namespace"),
 		Token: requestToken(r), Now: h.Core.Now(),
 	}
 	var err error

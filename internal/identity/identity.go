@@ -5,8 +5,6 @@ package identity
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cofferhq/coffer/internal/storage"
+	"github.com/cofferhq/coffer/internal/uuid"
 )
 
 const formatVersion = 1
@@ -50,7 +49,7 @@ func entityKey(ns, id string) string {
 func Login(ctx context.Context, tx *storage.Tx, ns, mountAccessor, name string, meta map[string]string, now time.Time) (entityID string, err error) {
 	e, err := tx.Get(ctx, aliasKey(ns, mountAccessor, name))
 	if errors.Is(err, storage.ErrNotFound) {
-		return create(tx, ns, Alias{ID: NewUUID(), Name: name, MountAccessor: mountAccessor, Metadata: meta}, now)
+		return create(tx, ns, Alias{ID: uuid.New(), Name: name, MountAccessor: mountAccessor, Metadata: meta}, now)
 	}
 	if err != nil {
 		return "", err
@@ -59,7 +58,7 @@ func Login(ctx context.Context, tx *storage.Tx, ns, mountAccessor, name string, 
 	entity, err := Get(ctx, tx, ns, id)
 	if errors.Is(err, storage.ErrNotFound) {
 		// An alias of nobody must not lock its owner out.
-		return create(tx, ns, Alias{ID: NewUUID(), Name: name, MountAccessor: mountAccessor, Metadata: meta}, now)
+		return create(tx, ns, Alias{ID: uuid.New(), Name: name, MountAccessor: mountAccessor, Metadata: meta}, now)
 	}
 	if err != nil {
 		return "", err
@@ -74,7 +73,7 @@ func Login(ctx context.Context, tx *storage.Tx, ns, mountAccessor, name string, 
 }
 
 func create(tx *storage.Tx, ns string, a Alias, now time.Time) (string, error) {
-	id := NewUUID()
+	id := uuid.New()
 	e := &Entity{ID: id, Name: "entity_" + id[:8], Created: now, Aliases: []Alias{a}}
 	tx.Put(aliasKey(ns, a.MountAccessor, a.Name), []byte(id))
 	return id, put(tx, ns, e)
@@ -104,20 +103,4 @@ func Get(ctx context.Context, tx *storage.Tx, ns, id string) (*Entity, error) {
 		return nil, fmt.Errorf("entity record: version %d is newer than this coffer", e.Version)
 	}
 	return e, nil
-}
-
-// NewUUID returns a random UUID (RFC 9562, version 4).
-func NewUUID() string {
-	var b [16]byte
-	rand.Read(b[:]) // never fails
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	text := make([]byte, 0, 36)
-	for i, part := range [][]byte{b[:4], b[4:6], b[6:8], b[8:10], b[10:]} {
-		if i > 0 {
-			text = append(text, '-')
-		}
-		text = hex.AppendEncode(text, part)
-	}
-	return string(text)
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cofferhq/coffer/internal/uuid"
+
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cofferhq/coffer/internal/identity"
@@ -176,7 +178,7 @@ func TestUUIDsAreOfVersion4(t *testing.T) {
 	form := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	seen := map[string]bool{}
 	for range 1000 {
-		id := identity.NewUUID()
+		id := uuid.New()
 		if !form.MatchString(id) || seen[id] {
 			t.Fatal(id)
 		}

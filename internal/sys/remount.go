@@ -4,8 +4,8 @@ import (
 	"context"
 	"sync"
 
-	"github.com/cofferhq/coffer/internal/identity"
 	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/uuid"
 )
 
 // moveLog remembers the last remounts for those who ask how one went.
@@ -40,7 +40,7 @@ func (l *moveLog) find(id string) (move, bool) {
 }
 
 func (s *system) remount(ctx context.Context, r *logical.Request) (*logical.Response, error) {
-	m := move{id: identity.NewUUID(), from: r.Text("from"), to: r.Text("to")}
+	m := move{id: uuid.New(), from: r.Text("from"), to: r.Text("to")}
 	if m.from == "" || m.to == "" {
 		return nil, logical.Invalid("both 'from' and 'to' path must be specified as a string")
 	}

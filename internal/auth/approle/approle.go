@@ -13,8 +13,6 @@ package approle
 
 import (
 	"context"
-	"crypto/rand"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -92,16 +90,6 @@ var routes = slices.Concat(logical.Routes[method]{
 type object = map[string]any
 
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }
-
-// newUUID returns a random UUID (RFC 9562, version 4): 122 bits that nobody can
-// guess.
-func newUUID() string {
-	var b [16]byte
-	rand.Read(b[:]) // never fails
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
 
 // existing returns the role that the request names, or an error for the caller
 // that there is none.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/uuid"
 )
 
 // origin says who has chosen a secret id.
@@ -16,7 +17,7 @@ const (
 )
 
 func (m method) issueRandom(ctx context.Context, r *logical.Request) (*logical.Response, error) {
-	return m.issue(ctx, r, newUUID(), random)
+	return m.issue(ctx, r, uuid.New(), random)
 }
 
 func (m method) issueCustom(ctx context.Context, r *logical.Request) (*logical.Response, error) {
@@ -89,7 +90,7 @@ func (o *role) newSecretID(r *logical.Request) (*secretID, error) {
 		return nil, err
 	}
 	s := &secretID{
-		RoleID: o.ID, Accessor: newUUID(), Left: uses, Created: r.Now, Updated: r.Now,
+		RoleID: o.ID, Accessor: uuid.New(), Left: uses, Created: r.Now, Updated: r.Now,
 		Metadata: r.TextMap("metadata"), CIDRs: r.Texts("cidr_list"), TokenCIDRs: r.Texts("token_bound_cidrs"),
 	}
 	if ttl > 0 {

@@ -11,6 +11,7 @@ import (
 	"github.com/cofferhq/coffer/internal/grant"
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/storage"
+	"github.com/cofferhq/coffer/internal/uuid"
 )
 
 const (
@@ -167,7 +168,7 @@ func (method) writeRole(ctx context.Context, r *logical.Request) (*logical.Respo
 			return nil, err
 		}
 		o = newRole()
-		o.Name, o.ID = name, newUUID()
+		o.Name, o.ID = name, uuid.New()
 		o.LocalSecretIDs = r.Bool("local_secret_ids")
 	} else if r.Has("local_secret_ids") && r.Bool("local_secret_ids") != o.LocalSecretIDs {
 		return nil, logical.Invalid("local_secret_ids can only be modified during role creation")
@@ -177,7 +178,7 @@ func (method) writeRole(ctx context.Context, r *logical.Request) (*logical.Respo
 	}
 	roleID := strings.TrimSpace(r.Text("role_id"))
 	if roleID == "" && isNew {
-		roleID = newUUID()
+		roleID = uuid.New()
 	}
 	if roleID != "" {
 		if err := o.setRoleID(ctx, r.Part, roleID); err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/cofferhq/coffer/internal/storage"
 )
 
-var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 
 func TestWhatASecretIDIsIssuedWith(t *testing.T) {
 	tests := []struct {
@@ -34,7 +34,7 @@ func TestWhatASecretIDIsIssuedWith(t *testing.T) {
 			h.Write("role/app", test.role)
 			got := h.Write("role/app/secret-id", test.body)
 			secret, accessor := got["secret_id"].(string), got["secret_id_accessor"].(string)
-			if !uuid.MatchString(secret) || !uuid.MatchString(accessor) || secret == accessor {
+			if !uuidForm.MatchString(secret) || !uuidForm.MatchString(accessor) || secret == accessor {
 				t.Error("secret id and accessor are not two random UUIDs")
 			}
 			delete(got, "secret_id")

@@ -15,12 +15,11 @@ package userpass
 
 import (
 	"context"
-	"crypto/rand"
-	"fmt"
 	"maps"
 
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/storage"
+	"github.com/cofferhq/coffer/internal/uuid"
 )
 
 // Kind is the auth method.
@@ -79,15 +78,6 @@ var routes = logical.Routes[*method]{
 // object is data of an answer.
 type object = map[string]any
 
-// newUUID returns a random UUID (RFC 9562, version 4).
-func newUUID() string {
-	var b [16]byte
-	rand.Read(b[:]) // never fails
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
-
 func (*method) listUsers(ctx context.Context, r *logical.Request) (*logical.Response, error) {
 	names, err := r.Part.Children(ctx, storage.Plain("user"))
 	if err != nil {
@@ -127,7 +117,7 @@ func (m *method) writeUser(ctx context.Context, r *logical.Request) (*logical.Re
 		if err := checkName(r.Text("username")); err != nil {
 			return nil, err
 		}
-		u = &user{Version: userVersion, Name: r.Text("username"), ID: newUUID()}
+		u = &user{Version: userVersion, Name: r.Text("username"), ID: uuid.New()}
 	}
 	if err := settings.Take(u, r); err != nil {
 		return nil, err

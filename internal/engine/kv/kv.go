@@ -10,6 +10,7 @@ package kv
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 
@@ -32,7 +33,7 @@ func newEngine(m logical.MountPoint) (*logical.Engine, error) {
 	if m.Options["version"] == "2" {
 		return &logical.Engine{Endpoints: logical.Bind(newV2(), routes2)}, nil
 	}
-	return &logical.Engine{Endpoints: logical.Bind(v1{}, routes1)}, nil
+	return &logical.Engine{Endpoints: logical.Bind(v1{newLists()}, routes1)}, nil
 }
 
 func check(options map[string]string) error {
@@ -73,20 +74,35 @@ func exists(ctx context.Context, r *logical.Request) (bool, error) {
 	return err == nil, err
 }
 
+// lists remembers the answers to lists.
+type lists struct {
+	answers *storage.Listings[json.RawMessage]
+}
+
+// maxListBytes bounds the names that are remembered: some 400,000.
+const maxListBytes = 8 << 20
+
+func newLists() lists { return lists{storage.NewListings[json.RawMessage](maxListBytes)} }
+
 // list answers with the names in a folder.
-func list(ctx context.Context, r *logical.Request) (*logical.Response, error) {
+func (l lists) list(ctx context.Context, r *logical.Request) (*logical.Response, error) {
 	folder := r.Text("path")
 	if folder != "" && !strings.HasSuffix(folder, "/") {
 		folder += "/"
 	}
-	names, err := r.Part.Children(ctx, secretKey(folder))
-	if err != nil {
+	answer, err := l.answers.Of(ctx, r.Part, secretKey(folder), func(names []string) (json.RawMessage, error) {
+		if len(names) == 0 {
+			return nil, nil
+		}
+		return json.Marshal(keysAnswer{Keys: names})
+	})
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if len(names) == 0 {
+	case answer == nil:
 		return nil, logical.ErrNotFound
 	}
-	return &logical.Response{Data: keysAnswer{Keys: names}}, nil
+	return &logical.Response{Data: answer}, nil
 }
 
 type keysAnswer struct {

@@ -10,8 +10,8 @@ import (
 	"github.com/cofferhq/coffer/internal/logical"
 )
 
-// v1 is a mount of version 1. It has no state.
-type v1 struct{}
+// v1 is a mount of version 1.
+type v1 struct{ lists }
 
 // The body of a write has no fields: any name in it is the secret's.
 var routes1 = logical.Routes[v1]{
@@ -23,10 +23,6 @@ var routes1 = logical.Routes[v1]{
 }
 
 func (v1) exists(ctx context.Context, r *logical.Request) (bool, error) { return exists(ctx, r) }
-
-func (v1) list(ctx context.Context, r *logical.Request) (*logical.Response, error) {
-	return list(ctx, r)
-}
 
 func (v1) read(ctx context.Context, r *logical.Request) (*logical.Response, error) {
 	path, err := secretPath(r)

@@ -12,6 +12,8 @@ import (
 
 // v2 is a mount of version 2.
 type v2 struct {
+	lists
+
 	// rows are of secrets; never of those that version 1 wrote, which hold the
 	// value itself.
 	rows *storage.Memo[*secret]
@@ -21,7 +23,7 @@ type v2 struct {
 const maxRowBytes = 8 << 20
 
 func newV2() v2 {
-	return v2{rows: storage.NewMemo(maxRowBytes, func(s *secret) bool { return s.Data == nil })}
+	return v2{lists: newLists(), rows: storage.NewMemo(maxRowBytes, func(s *secret) bool { return s.Data == nil })}
 }
 
 // peek reads the secret at path, which the caller may not change, or returns
@@ -92,10 +94,6 @@ var routes2 = logical.Routes[v2]{
 }
 
 func (v2) exists(ctx context.Context, r *logical.Request) (bool, error) { return exists(ctx, r) }
-
-func (v2) list(ctx context.Context, r *logical.Request) (*logical.Response, error) {
-	return list(ctx, r)
-}
 
 // event is something that happened to a secret, or to the mount.
 type event struct {
