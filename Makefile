@@ -4,7 +4,7 @@ GO      ?= go
 FUZZ    ?= 10s
 ROUNDS  ?= 300
 
-.PHONY: build demo test lint bench bench-parts bench-go fuzz parts clean
+.PHONY: build demo test lint bench bench-parts bench-go fuzz torture parts clean
 
 build: ## one static binary: bin/coffer
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/coffer ./cmd/coffer

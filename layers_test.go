@@ -64,7 +64,7 @@ var layers = []layer{
 		packages: []string{
 			"internal/barrier", "internal/custody", "internal/due", "internal/event", "internal/audit",
 			"internal/identity", "internal/authz", "internal/token", "internal/lease", "internal/mount",
-			"internal/sys", "internal/core",
+			"internal/quota", "internal/sys", "internal/core",
 		},
 		sees:    []string{"vocabulary", "contracts"},
 		inOrder: true,
@@ -73,6 +73,7 @@ var layers = []layer{
 		imports: []string{"internal/seal/shamir"},
 		modules: map[string][]string{
 			"internal/barrier": {"github.com/tink-crypto/tink-go/v2", "google.golang.org/protobuf"},
+			"internal/quota":   {"github.com/maypok86/otter/v2"},
 		},
 	},
 	{

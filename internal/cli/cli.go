@@ -93,6 +93,10 @@ type System struct {
 	Stderr io.Writer
 	Getenv func(string) string
 
+	// Environ is the whole environment, as NAME=VALUE: what a program that we start
+	// begins with.
+	Environ func() []string
+
 	// Whether the streams are terminals.
 	StdinTTY  bool
 	StdoutTTY bool
@@ -122,7 +126,7 @@ func OS() System {
 		exe = program
 	}
 	return System{
-		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ,
 		StdinTTY: isTerminal(os.Stdin), StdoutTTY: isTerminal(os.Stdout), StderrTTY: isTerminal(os.Stderr),
 		ReadHidden: readHidden,
 		Executable: exe,

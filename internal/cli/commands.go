@@ -63,6 +63,8 @@ func Commands() []Command {
 		operatorInitCommand(),
 		operatorUnsealCommand(),
 		operatorSealCommand(),
+		operatorGenerateRootCommand(),
+		operatorRekeyCommand(),
 		operatorKeyStatusCommand(),
 		operatorRotateCommand(),
 		operatorStepDownCommand(),

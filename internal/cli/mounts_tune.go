@@ -18,6 +18,7 @@ type tuneFlags struct {
 	version               *int
 	tokenType, pluginName *string
 	noCache               *bool
+	lockout               *lockoutFlags // nil: the mount is none of an auth method
 }
 
 func declareTune(f *Flags) *tuneFlags {
@@ -109,6 +110,7 @@ func (k mountKind) tune(long string) Command {
 			t.declareVersion(f)
 			if k == authKind {
 				t.declareTokenType(f)
+				t.lockout = declareLockout(f)
 			}
 			return func(ctx context.Context, c *Call) error { return k.runTune(ctx, c, f, t) }
 		},
@@ -122,6 +124,11 @@ func (k mountKind) runTune(ctx context.Context, c *Call, f *Flags, t *tuneFlags)
 	}
 	if options := t.engineOptions(); options != nil {
 		body["options"] = options
+	}
+	if t.lockout != nil {
+		if lockout := t.lockout.config(f); len(lockout) > 0 {
+			body["user_lockout_config"] = lockout
+		}
 	}
 	path, err := c.mountArg(0)
 	if err != nil {

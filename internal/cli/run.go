@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"os"
 
 	"github.com/cofferhq/coffer/client"
 	"github.com/cofferhq/coffer/internal/runner"
@@ -69,7 +68,7 @@ func (o *runFlags) run(ctx context.Context, c *Call) error {
 		return usage("A run makes many requests: -output-curl-string and -output-policy cannot show them")
 	}
 	code, err := runner.Run(ctx, runner.Options{
-		Command: c.Args, Env: os.Environ(),
+		Command: c.Args, Env: c.Environ(),
 		EnvFiles: *o.envFiles, Override: *o.override,
 		ConfigFile: *o.config, AllowDisk: *o.allowDisk, AuthMount: *o.authMount,
 		Connect: func(getenv func(string) string) (*client.Client, error) {

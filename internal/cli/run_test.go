@@ -69,7 +69,7 @@ func TestRun(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			prepareRun(t, tt.env)
 			var out, errs bytes.Buffer
-			code := Main(append([]string{"run"}, tt.args...), System{Stdout: &out, Stderr: &errs, Getenv: os.Getenv})
+			code := Main(append([]string{"run"}, tt.args...), System{Stdout: &out, Stderr: &errs, Getenv: os.Getenv, Environ: os.Environ})
 			if d := cmp.Diff(tt.out, out.String()); d != "" || code != tt.code {
 				t.Errorf("code %d, want %d: %s %s", code, tt.code, d, &errs)
 			}

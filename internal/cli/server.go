@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -55,6 +53,7 @@ type serverFlags struct {
 	logLevel, logFormat, file *string
 	dev, devV1, devNoStore    *bool
 	devToken, devListen       *string
+	given                     func(flag string) bool
 }
 
 func newServer(f *Flags) Run {
@@ -71,8 +70,50 @@ func newServer(f *Flags) Run {
 		devNoStore: f.Bool("dev-no-store-token", false, "Do not write the root token of a -dev server to ~/.vault-token."),
 		devToken:   f.String("dev-root-token-id", "", "Root token of a -dev server. Default: VAULT_DEV_ROOT_TOKEN_ID, or a random one."),
 		devListen:  f.String("dev-listen-address", "", "Address of a -dev server. Default: VAULT_DEV_LISTEN_ADDRESS, or 127.0.0.1:8200."),
+		given:      f.Given,
 	}
 	return o.run
+}
+
+// flagsOf are the flags that only one way to start a server has. What a server
+// started another way would ignore is refused: it was meant to have an effect.
+var flagsOf = []struct {
+	flags []string
+	fits  func(dev, configured bool) bool
+	why   string
+	hint  string
+}{
+	{
+		[]string{"data", "key-file"}, func(dev, _ bool) bool { return !dev },
+		"-%s is not for a -dev server, which keeps everything in memory", "Leave -dev out to keep data.",
+	},
+	{
+		[]string{"listen"}, func(dev, _ bool) bool { return !dev },
+		"-%s is not for a -dev server", "-dev-listen-address says where that listens.",
+	},
+	{
+		[]string{"config"}, func(dev, _ bool) bool { return !dev },
+		"-%s is not for a -dev server, which is made without a configuration", "Leave out one of the two.",
+	},
+	{
+		[]string{"data", "listen", "key-file"}, func(_, configured bool) bool { return !configured },
+		"-%s is not for a server with -config", "Say it in the configuration: storage, listener and seal are there.",
+	},
+	{
+		[]string{"dev-root-token-id", "dev-listen-address", "dev-kv-v1", "dev-no-store-token"}, func(dev, _ bool) bool { return dev },
+		"-%s is for a -dev server", "Add -dev.",
+	},
+}
+
+func (o *serverFlags) checkFlags() error {
+	for _, rule := range flagsOf {
+		for _, name := range rule.flags {
+			if o.given(name) && !rule.fits(*o.dev, len(*o.configs) > 0) {
+				return &failure{code: exitLocal, text: fmt.Sprintf(rule.why, name), hint: rule.hint}
+			}
+		}
+	}
+	return nil
 }
 
 func (o *serverFlags) run(ctx context.Context, c *Call) error {
@@ -82,17 +123,22 @@ func (o *serverFlags) run(ctx context.Context, c *Call) error {
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
 
+	if err := o.checkFlags(); err != nil {
+		return err
+	}
 	cfg, folders, err := o.config(c)
 	if err != nil {
 		return local(err)
 	}
-	log, closeLog, err := o.logger(c, &cfg.Log)
+	log, file, err := o.logger(c, &cfg.Log)
 	if err != nil {
 		return local(err)
 	}
-	defer closeLog()
+	if file != nil {
+		defer file.Close()
+	}
 	opts := server.Options{
-		Config: cfg, Log: log, Reload: reload, Dev: *o.dev, DevKVv1: *o.devV1,
+		Config: cfg, Log: log, LogFile: file, Reload: reload, Dev: *o.dev, DevKVv1: *o.devV1,
 		SelfInit: len(*o.configs) == 0, RootToken: o.rootToken(c),
 	}
 	failed := make(chan error, 1) // what keeps the first keys from reaching anyone
@@ -194,54 +240,9 @@ func (o *serverFlags) fromEnvironment(c *Call, cfg *config.Config) {
 		cfg.APIAddr = addr
 	}
 	if addr := c.setting("CLUSTER_ADDR"); addr != "" {
+		c.Warn("WARNING: COFFER_CLUSTER_ADDR: has no effect: one server has no others to talk to")
 		cfg.ClusterAddr = addr
 	}
-}
-
-// logger makes the server's log. Flags win over the environment, and that over
-// the configuration.
-func (o *serverFlags) logger(c *Call, l *config.Log) (*slog.Logger, func(), error) {
-	level := l.Level
-	if *o.dev {
-		level = slog.LevelWarn // the banner says what matters
-	}
-	text := *o.logLevel
-	if text == "" {
-		text = c.setting("LOG_LEVEL")
-	}
-	switch strings.ToLower(text) {
-	case "":
-	case "trace":
-		level = config.LevelTrace
-	default:
-		if err := level.UnmarshalText([]byte(text)); err != nil {
-			return nil, nil, fmt.Errorf("-log-level: %q is none of trace, debug, info, warn, error", text)
-		}
-	}
-	out, closeLog, err := o.logFile(c, l)
-	if err != nil {
-		return nil, nil, err
-	}
-	opts := &slog.HandlerOptions{Level: level}
-	if *o.logFormat == "json" || *o.logFormat == "" && l.Format == config.LogJSON {
-		return slog.New(slog.NewJSONHandler(out, opts)), closeLog, nil
-	}
-	return slog.New(slog.NewTextHandler(out, opts)), closeLog, nil
-}
-
-func (o *serverFlags) logFile(c *Call, l *config.Log) (io.Writer, func(), error) {
-	path := *o.file
-	if path == "" {
-		path = l.File
-	}
-	if path == "" {
-		return c.Stderr, func() {}, nil
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
-	if err != nil {
-		return nil, nil, fmt.Errorf("log file: %w", err)
-	}
-	return f, func() { f.Close() }, nil
 }
 
 // greet tells people that the server serves, and gives them what it made.

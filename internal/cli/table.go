@@ -69,6 +69,19 @@ type row struct {
 	value any
 }
 
+// printPlainRows prints rows without a heading.
+func (c *Call) printPlainRows(rows []row) {
+	width := 0
+	for _, r := range rows {
+		width = max(width, utf8.RuneCountInString(r.key))
+	}
+	var b strings.Builder
+	for _, r := range rows {
+		writeRow(&b, []string{r.key, fmt.Sprint(r.value)}, []int{width, 0})
+	}
+	fmt.Fprint(c.Stdout, b.String())
+}
+
 // printRows prints nothing if there are no rows.
 func (c *Call) printRows(key, value string, rows []row) {
 	if len(rows) == 0 {

@@ -23,14 +23,14 @@ type Config struct {
 	Log       Log
 
 	APIAddr     string // URL at which clients reach this server; empty: made of the first listener
-	ClusterAddr string // URL at which other servers would; empty: unknown
+	ClusterAddr string // URL at which other servers would; without effect, as there are none
 	ClusterName string // empty: a random name, made when the server is initialised
 
 	DefaultLeaseTTL           time.Duration // zero: 768 h
 	MaxLeaseTTL               time.Duration // zero: 768 h
 	DefaultMaxRequestDuration time.Duration // zero: 90 s
 
-	UI                     bool   // serve the web interface
+	UI                     bool   // serve the web interface; without effect, as there is none
 	PIDFile                string // empty: none is written
 	DisableMlock           bool   // do not ask the system to keep secrets out of swap
 	ResponseHeaderHostname bool   // name the host in a header of every answer
@@ -79,12 +79,9 @@ type Audit struct {
 
 // Telemetry is how metrics are given.
 type Telemetry struct {
-	// PrometheusRetention is how long a metric that has stopped changing is shown.
-	// Zero: 24 h. Below zero: no metrics in Prometheus's form at all, which
-	// prometheus_retention_time = 0 asks for.
-	PrometheusRetention time.Duration
-
-	DisableHostname bool // leave the host's name out of the names of metrics
+	// NoPrometheus is set where prometheus_retention_time is 0: no metrics in
+	// Prometheus's form.
+	NoPrometheus bool
 }
 
 // LogFormat is the form of the server's log.

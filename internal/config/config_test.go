@@ -67,7 +67,7 @@ audit "file" "main/" {
 }
 
 telemetry {
-  prometheus_retention_time = "12h"
+  prometheus_retention_time = "0"
   disable_hostname          = true
 }
 
@@ -76,7 +76,7 @@ cluster_name = "main"
 default_lease_ttl = "1d"
 max_lease_ttl     = 172800
 default_max_request_duration = "60s"
-ui        = true
+ui        = false
 log_level = "Debug"
 log_format = "json"
 log_file  = "/var/log/coffer.log"
@@ -111,10 +111,10 @@ const everythingJSON = `{
 ],
 "audit": {"file": {"main": {"description": "all of it",
   "options": {"file_path": "/var/log/coffer/audit.log", "hmac_accessor": true}}}},
-"telemetry": {"prometheus_retention_time": "12h", "disable_hostname": true},
+"telemetry": {"prometheus_retention_time": 0, "disable_hostname": true},
 "api_addr": "https://coffer.example.com:8200", "cluster_name": "main",
 "default_lease_ttl": "24h", "max_lease_ttl": "48h", "default_max_request_duration": 60,
-"ui": true, "log_level": "debug", "log_format": "json", "log_file": "/var/log/coffer.log",
+"ui": false, "log_level": "debug", "log_format": "json", "log_file": "/var/log/coffer.log",
 "log_rotate_bytes": 10000000, "log_rotate_duration": "12h", "log_rotate_max_files": 5,
 "pid_file": "/run/coffer.pid", "disable_mlock": true, "enable_response_header_hostname": true,
 "cluster_addr": null
@@ -151,7 +151,7 @@ func wantEverything() *Config {
 			Type: "file", Path: "main", Description: "all of it",
 			Options: map[string]string{"file_path": "/var/log/coffer/audit.log", "hmac_accessor": "true"},
 		}},
-		Telemetry: Telemetry{PrometheusRetention: 12 * time.Hour, DisableHostname: true},
+		Telemetry: Telemetry{NoPrometheus: true},
 		Log: Log{
 			Level: slog.LevelDebug, Format: LogJSON, File: "/var/log/coffer.log",
 			RotateBytes: 10e6, RotateEvery: 12 * time.Hour, RotateMaxFiles: 5,
@@ -159,7 +159,7 @@ func wantEverything() *Config {
 		APIAddr: "https://coffer.example.com:8200", ClusterName: "main",
 		DefaultLeaseTTL: 24 * time.Hour, MaxLeaseTTL: 48 * time.Hour,
 		DefaultMaxRequestDuration: time.Minute,
-		UI:                        true, PIDFile: "/run/coffer.pid", DisableMlock: true, ResponseHeaderHostname: true,
+		PIDFile:                   "/run/coffer.pid", DisableMlock: true, ResponseHeaderHostname: true,
 	}
 }
 
@@ -198,13 +198,20 @@ func TestProblemsNameTheirLineAndField(t *testing.T) {
 		},
 		{
 			"every wrong field is reported, not the first one only",
-			"ui = \"perhaps\"\ndefault_lease_ttl = \"soon\"\nlog_level = \"loud\"\nlog_rotate_bytes = \"much\"\n",
+			"ui = \"perhaps\"\ndefault_lease_ttl = \"soon\"\nlog_level = \"loud\"\nlog_rotate_bytes = \"much\"\n" +
+				"log_rotate_duration = \"soon\"\ncluster_addr = \"b\"\ntelemetry {\n prometheus_retention_time = \"long\"\n}\n",
 			[]string{
 				`1: ui: expected true or false`,
 				`2: default_lease_ttl: expected a duration such as 90, "90s", "1h30m" or "1d"`,
 				`3: log_level: expected debug, error, info, trace or warn`,
 				`4: log_rotate_bytes: expected a size such as 1048576 or "64MiB"`,
+				`5: log_rotate_duration: expected a duration such as 90, "90s", "1h30m" or "1d"`,
+				`6: cluster_addr: expected a URL such as "https://coffer.example.com:8200"`,
+				`8: telemetry.prometheus_retention_time: expected a duration such as 90, "90s", "1h30m" or "1d"`,
 			},
+		},
+		{
+			"a log file has no negative size", "log_rotate_bytes = -1", []string{`1: log_rotate_bytes: cannot be negative`},
 		},
 		{
 			"a storage of Vault's is not there",
@@ -331,6 +338,22 @@ func TestWarningsDoNotStopAServer(t *testing.T) {
 			"f:1: plugin_directory: has no effect: there are no plugins to run", "",
 		},
 		{
+			"a web interface", "ui = true",
+			"f:1: ui: has no effect: there is no web interface yet", "",
+		},
+		{
+			"an address for other servers", `cluster_addr = "https://a:8201"`,
+			"f:1: cluster_addr: has no effect: one server has no others to talk to", "",
+		},
+		{
+			"a time for which metrics are kept", `telemetry { prometheus_retention_time = "30s" }`,
+			"f:1: telemetry.prometheus_retention_time: has no effect unless it is 0: metrics are shown as long as the server runs", "",
+		},
+		{
+			"host names in metrics", `telemetry { disable_hostname = false }`,
+			"f:1: telemetry.disable_hostname: has no effect: the names of metrics never hold the host's", "",
+		},
+		{
 			"secrets in the clear", "listener \"tcp\" {\n address = \"[::]:8200\"\n tls_disable = 1\n}",
 			`f:1: listener "tcp".tls_disable: secrets and tokens cross the network in the clear`,
 			"leave tls_disable out: without a certificate the server makes one",
@@ -382,13 +405,6 @@ func TestTextsBetweenMarkersAreReadAsLines(t *testing.T) {
 	}
 }
 
-func TestRetentionOfZeroSwitchesPrometheusOff(t *testing.T) {
-	c, _, err := Parse("f", []byte(`telemetry { prometheus_retention_time = "0s" }`))
-	if err != nil || c.Telemetry.PrometheusRetention >= 0 {
-		t.Errorf("got %+v, %v; want a retention below zero", c, err)
-	}
-}
-
 func TestAnEmptyFileIsAConfiguration(t *testing.T) {
 	for _, text := range []string{"", "  \n# nothing\n", "{}", "\ufeff{}"} {
 		c, warnings, err := Parse("f", []byte(text))
@@ -403,8 +419,8 @@ func TestAnEmptyFileIsAConfiguration(t *testing.T) {
 
 func TestFilesOfAFolderAddUp(t *testing.T) {
 	dir := folder(t, map[string]string{
-		"10-base.hcl":  "ui = false\nlog_level = \"warn\"\nstorage \"inmem\" {}\nlistener \"tcp\" {}\n",
-		"20-site.json": `{"ui": true, "storage": {"pebble": {"path": "/data"}}, "listener": {"tcp": {"address": "[::1]:8300"}}}`,
+		"10-base.hcl":  "disable_mlock = false\nlog_level = \"warn\"\nstorage \"inmem\" {}\nlistener \"tcp\" {}\n",
+		"20-site.json": `{"disable_mlock": true, "storage": {"pebble": {"path": "/data"}}, "listener": {"tcp": {"address": "[::1]:8300"}}}`,
 		"30-more.hcl~": "not for us",
 		".hidden.hcl":  "not for us",
 		"notes.txt":    "not for us",
@@ -414,7 +430,7 @@ func TestFilesOfAFolderAddUp(t *testing.T) {
 		t.Fatalf("%v, %v", warnings, err)
 	}
 	want := &Config{
-		UI: true, Log: Log{Level: slog.LevelWarn},
+		DisableMlock: true, Log: Log{Level: slog.LevelWarn},
 		Storage:   Storage{Kind: Pebble, Path: "/data"},
 		Listeners: []Listener{{Network: TCP, Address: DefaultAddress}, {Network: TCP, Address: "[::1]:8300"}},
 	}

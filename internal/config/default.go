@@ -61,6 +61,5 @@ func Default(f Folders, address string) *Config {
 				SelfSignedDir: filepath.Join(f.Config, "tls"),
 			},
 		}},
-		UI: true,
 	}
 }

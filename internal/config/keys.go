@@ -141,6 +141,22 @@ func ignored[T any](why string) setter[T] {
 	}
 }
 
+// inert is a key that is read as any other, so that a wrong value is found. That it
+// has no effect is said where the value asks for one.
+func inert[T, V any](read func(value) (V, error), at func(*T) *V, asks func(V) bool, why string) setter[T] {
+	return func(s scope, t *T, e entry) error {
+		got, err := read(e.value)
+		if err != nil {
+			return err
+		}
+		*at(t) = got
+		if asks(got) {
+			s.warn(e.line, e.key, "has no effect: "+why, "")
+		}
+		return nil
+	}
+}
+
 // refused is a key of Vault's without which the server would not do what its
 // operator relies on, unless it only repeats the default.
 func refused[T any](why string) setter[T] {

@@ -21,8 +21,9 @@ var topKeys = keys[loading]{
 	"user_lockout":         ignored[loading]("lockout is tuned on each auth mount"),
 	"entropy":              ignored[loading]("random numbers come from the operating system"),
 
-	"api_addr":     as(address, func(l *loading) *string { return &l.APIAddr }),
-	"cluster_addr": as(address, func(l *loading) *string { return &l.ClusterAddr }),
+	"api_addr": as(address, func(l *loading) *string { return &l.APIAddr }),
+	"cluster_addr": inert(address, func(l *loading) *string { return &l.ClusterAddr },
+		func(addr string) bool { return addr != "" }, "one server has no others to talk to"),
 	"cluster_name": text(func(l *loading) *string { return &l.ClusterName }),
 
 	"default_lease_ttl": noted(duration(func(l *loading) *time.Duration { return &l.DefaultLeaseTTL })),
@@ -31,7 +32,8 @@ var topKeys = keys[loading]{
 		return &l.DefaultMaxRequestDuration
 	}),
 
-	"ui":                              flag(func(l *loading) *bool { return &l.UI }),
+	"ui": inert(value.bool, func(l *loading) *bool { return &l.UI },
+		func(wanted bool) bool { return wanted }, "there is no web interface yet"),
 	"pid_file":                        text(func(l *loading) *string { return &l.PIDFile }),
 	"disable_mlock":                   flag(func(l *loading) *bool { return &l.DisableMlock }),
 	"enable_response_header_hostname": flag(func(l *loading) *bool { return &l.ResponseHeaderHostname }),
@@ -39,8 +41,8 @@ var topKeys = keys[loading]{
 	"log_level":            choice(func(l *loading) *slog.Level { return &l.Log.Level }, logLevels),
 	"log_format":           choice(func(l *loading) *LogFormat { return &l.Log.Format }, logFormats),
 	"log_file":             text(func(l *loading) *string { return &l.Log.File }),
-	"log_rotate_bytes":     size(func(l *loading) *int64 { return &l.Log.RotateBytes }),
-	"log_rotate_duration":  duration(func(l *loading) *time.Duration { return &l.Log.RotateEvery }),
+	"log_rotate_bytes":     as(notNegative(value.bytes), func(l *loading) *int64 { return &l.Log.RotateBytes }),
+	"log_rotate_duration":  as(notNegative(value.duration), func(l *loading) *time.Duration { return &l.Log.RotateEvery }),
 	"log_rotate_max_files": count(func(l *loading) *int { return &l.Log.RotateMaxFiles }),
 
 	"disable_clustering":                  accepted[loading],
@@ -58,10 +60,9 @@ var topKeys = keys[loading]{
 }
 
 var telemetryKeys = keys[Telemetry]{
-	"prometheus_retention_time": as(retention, func(t *Telemetry) *time.Duration {
-		return &t.PrometheusRetention
-	}),
-	"disable_hostname":       flag(func(t *Telemetry) *bool { return &t.DisableHostname }),
+	"prometheus_retention_time": retention,
+	"disable_hostname": inert(value.bool, func(*Telemetry) *bool { return new(bool) },
+		func(disabled bool) bool { return !disabled }, "the names of metrics never hold the host's"),
 	"enable_hostname_label":  ignored[Telemetry]("the scraper adds the label"),
 	"usage_gauge_period":     ignored[Telemetry]("gauges are computed when they are asked for"),
 	"statsd_address":         ignored[Telemetry]("metrics are scraped, not sent"),
@@ -79,13 +80,28 @@ var logLevels = map[string]slog.Level{
 
 var logFormats = map[string]LogFormat{"standard": LogStandard, "json": LogJSON}
 
-// retention turns Vault's zero, which is "off", into ours.
-func retention(v value) (time.Duration, error) {
-	d, err := v.duration()
-	if err == nil && d == 0 {
-		return -1, nil
+// retention reads how long Prometheus's form of the metrics is kept, of which only
+// zero means something here: that there is none.
+func retention(s scope, t *Telemetry, e entry) error {
+	d, err := e.value.duration()
+	if err != nil {
+		return err
 	}
-	return d, err
+	if t.NoPrometheus = d == 0; !t.NoPrometheus {
+		s.warn(e.line, e.key, "has no effect unless it is 0: metrics are shown as long as the server runs", "")
+	}
+	return nil
+}
+
+// notNegative is read for what cannot be below zero.
+func notNegative[V int64 | time.Duration](read func(value) (V, error)) func(value) (V, error) {
+	return func(v value) (V, error) {
+		got, err := read(v)
+		if err == nil && got < 0 {
+			err = errors.New("cannot be negative")
+		}
+		return got, err
+	}
 }
 
 // address reads the URL of a server, without a path.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/quota"
 	"github.com/cofferhq/coffer/internal/storage"
 	"github.com/cofferhq/coffer/internal/token"
 )
@@ -24,9 +25,15 @@ type Call struct {
 	Token     string // text; may be empty
 	Body      json.RawMessage
 	Query     url.Values
-	Remote    netip.AddrPort // the client's, after trusted proxies
-	WrapTTL   time.Duration  // above zero: wrap the answer
-	Now       time.Time      // UTC
+	Method    string              // as it came over the wire, for people
+	Header    map[string][]string // likewise, names in MIME's canonical form; may be nil
+	Remote    netip.AddrPort      // the client's, after trusted proxies
+	WrapTTL   time.Duration       // above zero: wrap the answer
+	Now       time.Time           // UTC
+
+	// Standing is set by Handle to what a quota leaves to the client, if answers
+	// are to tell of it. Nil: there is nothing to tell.
+	Standing *quota.Standing
 }
 
 // Answer is what a call earned.

@@ -20,6 +20,7 @@ import (
 	"github.com/cofferhq/coffer/internal/lease"
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/mount"
+	"github.com/cofferhq/coffer/internal/quota"
 	"github.com/cofferhq/coffer/internal/storage"
 	"github.com/cofferhq/coffer/internal/token"
 )
@@ -60,7 +61,9 @@ type Core struct {
 	tokens   *token.Store
 	leases   *lease.Store
 	policies *authz.Store
+	quotas   *quota.Store
 	devices  *audit.Broker
+	underway underway
 	log      *slog.Logger
 
 	live   atomic.Pointer[live]     // nil while sealed
@@ -80,8 +83,9 @@ type Core struct {
 // live is what an unsealed core knows of its configuration at one moment. It is
 // immutable.
 type live struct {
-	table *mount.Table
-	epoch uint64 // counts the unsealings: requests do not outlive theirs
+	table   *mount.Table
+	surface *surface
+	epoch   uint64 // counts the unsealings: requests do not outlive theirs
 }
 
 // New returns a sealed Core.
@@ -98,6 +102,7 @@ func New(o Options) *Core {
 		enabled:  make(map[string]deviceRecord),
 		tokens:   token.NewStore(o.Barrier, o.Barrier),
 		policies: authz.NewStore(o.Barrier, RootNamespace),
+		quotas:   quota.NewStore(o.Barrier, RootNamespace),
 		devices:  audit.NewBroker(),
 	}
 	c.leases = lease.NewStore(o.Barrier, c.freeLease)

@@ -72,8 +72,9 @@ func (h *house) lender(auth bool) logical.Kind {
 		return &logical.Engine{
 			Endpoints: logical.Bind(h, logical.Routes[*house]{
 				{Op: logical.Read, Path: "creds", Do: (*house).lend, Help: "Lend."},
-				{Op: logical.Write, Path: "login", Do: (*house).login, Open: true, Help: "Log in."},
+				{Op: logical.Write, Path: "login", Do: (*house).login, Open: true, Fields: logical.Fields{"role": {}}, Help: "Log in."},
 			}),
+			LoginRole: func(_ context.Context, r *logical.Request) (string, error) { return r.Text("role"), nil },
 			RenewLogin: func(_ context.Context, r *logical.Request, _ *logical.Auth) error {
 				if h.onLend != nil {
 					h.onLend(r)

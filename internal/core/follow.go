@@ -11,7 +11,7 @@ import (
 )
 
 // follower keeps what the core holds in memory of its configuration (mounts,
-// policies, audit devices) up to date with the store, whoever changed it. It
+// policies, quotas, audit devices) up to date with the store, whoever changed it. It
 // owns one goroutine.
 type follower struct {
 	epoch  uint64 // of the unsealing it belongs to
@@ -94,10 +94,17 @@ func (c *Core) reload(ctx context.Context, epoch uint64) error {
 	if err != nil {
 		return err
 	}
+	if err := c.quotas.Load(ctx); err != nil {
+		return err
+	}
+	surface, err := c.loadSurface(ctx)
+	if err != nil {
+		return err
+	}
 	if err := c.loadDevices(ctx); err != nil {
 		return err
 	}
-	c.live.Store(&live{table: table, epoch: epoch})
+	c.live.Store(&live{table: table, surface: surface, epoch: epoch})
 	if previous != nil {
 		c.closeGone(previous, table)
 	}

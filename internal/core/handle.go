@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/mount"
@@ -30,7 +31,8 @@ type visit struct {
 
 	// identify
 	token   *token.Token
-	lastUse bool // this call has used the token up
+	who     atomic.Pointer[token.Token] // token, for those who look on
+	lastUse bool                        // this call has used the token up
 	acl     *policy.ACL
 
 	// decide
@@ -38,14 +40,20 @@ type visit struct {
 	verdict policy.Verdict
 }
 
-// Handle does one call: route, identify, decide, record, engine and settle,
-// record. No record, no work; no record, no answer.
+// Handle does one call: route, limit, identify, decide, record, engine and
+// settle, record. No record, no work; no record, no answer. What is over a limit
+// is no work, and is answered without a record unless one is wanted.
 //
 // Every error is one of the kinds of package logical, or internal.
 func (c *Core) Handle(ctx context.Context, call *Call) (*Answer, error) {
 	v := &visit{Call: call}
+	c.underway.enter(v)
+	defer c.underway.leave(v)
 	if err := c.route(v); err != nil {
 		return nil, err
+	}
+	if err := c.limit(ctx, v); err != nil {
+		return nil, c.refuseOverLimit(ctx, v, err)
 	}
 	refusal := c.identify(ctx, v)
 	if refusal == nil {
@@ -151,6 +159,7 @@ func (c *Core) identify(ctx context.Context, v *visit) error {
 		return err
 	}
 	v.token = t
+	v.who.Store(t)
 	v.request.Caller = t.Caller()
 	v.acl, err = c.policies.ACL(ctx, t.Policies, t.EntityID)
 	return err

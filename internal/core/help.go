@@ -18,6 +18,9 @@ func (c *Core) Help(ctx context.Context, call *Call) (string, error) {
 	if err := c.route(v); err != nil {
 		return "", err
 	}
+	if err := c.limit(ctx, v); err != nil {
+		return "", err
+	}
 	v.action = nil // the token is needed even where the path itself is open
 	if err := c.identify(ctx, v); err != nil {
 		return "", err

@@ -223,7 +223,7 @@ const unmountTime = time.Minute
 func (c *Core) Unmount(ctx context.Context, path string) error {
 	m := c.Mounts().At(path)
 	if m == nil {
-		return nil
+		return c.goOnUnmounting(ctx, path)
 	}
 	if reserved(m.Type) {
 		return logical.Invalid("cannot unmount %q", m.Path)
@@ -245,6 +245,17 @@ func (c *Core) Unmount(ctx context.Context, path string) error {
 		return err
 	}
 	return c.finishUnmount(ctx, item)
+}
+
+// goOnUnmounting does what an earlier Unmount of path has left undone, if there
+// was one: who asks again should not have to wait for the due queue.
+func (c *Core) goOnUnmounting(ctx context.Context, path string) error {
+	m := c.Mounts().Leaving(path)
+	if m == nil {
+		return nil
+	}
+	// The item in the queue finds nothing to do, later.
+	return c.finishUnmount(ctx, due.Item{At: c.Now(), Kind: leaving, Namespace: RootNamespace, Ref: m.ID})
 }
 
 // finishUnmount does the rest of an Unmount. It may run twice at once.

@@ -84,6 +84,9 @@ func (c *Core) entry(v *visit, failure error) (*audit.Entry, error) {
 			Path: v.Path, Data: v.Body, Remote: v.Remote, WrapTTL: v.WrapTTL,
 		},
 	}
+	if len(v.live.surface.headers) > 0 {
+		e.Request.Headers = v.live.surface.of(v.Call)
+	}
 	if len(v.Body) == 0 && len(v.Query) > 0 {
 		var err error
 		if e.Request.Data, err = queryObject(v.Query); err != nil {

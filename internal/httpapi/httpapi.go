@@ -35,6 +35,13 @@ type Options struct {
 	MaxBodyBytes int64         // zero: DefaultMaxBodyBytes
 	MaxDuration  time.Duration // of a request; zero: DefaultMaxDuration
 
+	// Hostname is told in a header of every answer; empty: no such header.
+	Hostname string
+
+	// Sudo paths need a token that has sudo on them.
+	SudoRekey        bool // sys/rekey/
+	SudoGenerateRoot bool // sys/generate-root/
+
 	// OpenMetrics serves sys/metrics without a token.
 	OpenMetrics bool
 	Metrics     func(format string) (contentType string, body []byte, err error)
@@ -46,7 +53,8 @@ type Options struct {
 // Handler serves the API below /v1/.
 type Handler struct {
 	Options
-	bare map[string]func(http.ResponseWriter, *http.Request)
+	bare     map[string]http.HandlerFunc
+	hostname []string // nil: no such header
 }
 
 var _ http.Handler = (*Handler)(nil)
@@ -60,7 +68,10 @@ func New(o Options) *Handler {
 		o.MaxDuration = DefaultMaxDuration
 	}
 	h := &Handler{Options: o}
-	h.bare = map[string]func(http.ResponseWriter, *http.Request){
+	if o.Hostname != "" {
+		h.hostname = []string{o.Hostname}
+	}
+	h.bare = map[string]http.HandlerFunc{
 		"sys/health":      h.health,
 		"sys/seal-status": h.sealStatus,
 		"sys/init":        h.init,
@@ -74,6 +85,8 @@ func New(o Options) *Handler {
 		"sys/rekey/update":          h.rekeyUpdate,
 		"sys/rekey/verify":          h.rekeyVerify,
 	}
+	h.guard(o.SudoRekey, "sys/rekey/")
+	h.guard(o.SudoGenerateRoot, "sys/generate-root")
 	return h
 }
 
@@ -83,8 +96,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header["Cache-Control"] = noStore
 	header["Content-Type"] = jsonType
+	if h.hostname != nil {
+		header["X-Vault-Hostname"] = h.hostname
+	}
 	if r.TLS != nil {
 		header["Strict-Transport-Security"] = onlyTLS
+	}
+	if origin := r.Header.Get("Origin"); origin != "" && !h.crossOrigin(w, r, origin) {
+		return
 	}
 	path, ok := strings.CutPrefix(r.URL.Path, "/v1/")
 	if !ok {

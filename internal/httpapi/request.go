@@ -23,7 +23,7 @@ import (
 func (h *Handler) call(r *http.Request, path string) (*core.Call, error) {
 	c := &core.Call{
 		ID: uuid.New(), Path: path, Namespace: r.Header.Get("X-Vault-Namespace"),
-		Token: requestToken(r), Now: h.Core.Now(),
+		Token: requestToken(r), Method: r.Method, Header: r.Header, Now: h.Core.Now(),
 	}
 	var err error
 	if c.Remote, err = h.ClientAddr(r); err != nil {

@@ -51,6 +51,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, path string) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.MaxDuration)
 	defer cancel()
 	a, err := h.Core.Handle(ctx, call)
+	if call.Standing != nil {
+		tellStanding(w.Header(), call.Standing)
+	}
 	if err != nil {
 		h.fail(w, r, call.ID, err)
 		h.observe(call, "", status(err), start)
@@ -69,6 +72,9 @@ func (h *Handler) observe(c *core.Call, mountType string, code int, start time.T
 // help tells what can be done with a path, from the engines' tables.
 func (h *Handler) help(w http.ResponseWriter, r *http.Request, call *core.Call) {
 	text, err := h.Core.Help(r.Context(), call)
+	if call.Standing != nil {
+		tellStanding(w.Header(), call.Standing)
+	}
 	if err != nil {
 		h.fail(w, r, call.ID, err)
 		return

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/cofferhq/coffer/internal/auth/approle"
+	"github.com/cofferhq/coffer/internal/auth/userpass"
 	"github.com/cofferhq/coffer/internal/barrier"
 	"github.com/cofferhq/coffer/internal/core"
 	"github.com/cofferhq/coffer/internal/custody"
@@ -81,7 +82,7 @@ func newCore(t testing.TB, store storage.Store, c *clock, log io.Writer) (*core.
 	var m *metrics.Metrics
 	house := core.New(core.Options{
 		Store: store, Barrier: b, Keeper: custody.New(store, b, nil),
-		Kinds: []logical.Kind{kv.Kind, cubbyhole.Kind, approle.Kind, lender},
+		Kinds: []logical.Kind{kv.Kind, cubbyhole.Kind, approle.Kind, userpass.Kind, lender},
 		Log:   slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: c.Now,
 		FirstMounts: []*mount.Entry{{
 			Path: "secret/", Type: "kv", Description: "key/value secret storage", Options: map[string]string{"version": "2"},
@@ -91,7 +92,8 @@ func newCore(t testing.TB, store storage.Store, c *clock, log io.Writer) (*core.
 			return sys.Kinds(sys.Deps{
 				House: c, Store: b, Tokens: c.Tokens(), Leases: c.Leases(), Policies: c.Policies(),
 				Devices: c.Devices(), Barrier: b, Metrics: m.Render,
-				Host: func() (any, error) { return map[string]string{"timestamp": "now"}, nil },
+				Host:          func() (any, error) { return map[string]string{"timestamp": "now"}, nil },
+				Configuration: func() any { return map[string]string{"cluster_name": "coffer"} },
 			})
 		},
 	})

@@ -51,7 +51,10 @@ type step struct {
 }
 
 // shownHeaders are those of the answer that transcripts show.
-var shownHeaders = []string{"Content-Type", "Location", "Allow", "Retry-After"}
+var shownHeaders = []string{
+	"Content-Type", "Location", "Allow", "Retry-After", "X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset",
+	"Vary", "Access-Control-Allow-Origin", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Max-Age",
+}
 
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")

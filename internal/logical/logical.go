@@ -113,6 +113,16 @@ type MountPoint struct {
 	Options         map[string]string // immutable
 	DefaultLeaseTTL time.Duration     // the mount's, else the system's; never zero
 	MaxLeaseTTL     time.Duration     // the mount's, else the system's; never zero
+	UserLockout     UserLockout
+}
+
+// UserLockout is when an auth method for people locks out a user who fails to log
+// in. A number that is zero is left to the method.
+type UserLockout struct {
+	Threshold    int           `json:"n,omitempty"`     // failures that lock a user out
+	Duration     time.Duration `json:"lock,omitempty"`  // for which the user is locked out
+	CounterReset time.Duration `json:"reset,omitempty"` // without a failure, after which they are forgotten
+	Disabled     bool          `json:"off,omitempty"`   // nobody is locked out
 }
 
 // Event is something that happened, for subscribers and later bookkeeping.
@@ -284,6 +294,11 @@ type Engine struct {
 	// It may change TTL, MaxTTL, Period and Policies of auth, or refuse. Nil: any
 	// token is renewed as it was issued.
 	RenewLogin func(ctx context.Context, r *Request, auth *Auth) error
+
+	// LoginRole names the role that a login would be for, or nothing if there is
+	// none, so that roles can have limits of their own. It must not write. Nil:
+	// the auth method has no roles.
+	LoginRole func(ctx context.Context, r *Request) (string, error)
 
 	// RenewLease and RevokeLease serve the leases that the engine's answers
 	// asked for. Nil: there is nothing outside to renew or revoke. A RevokeLease

@@ -52,6 +52,8 @@ type Config struct {
 	AllowedResponseHeaders []string          `json:"rhdr,omitempty"`
 	TokenType              logical.TokenType `json:"tok,omitempty"` // of auth methods
 	PluginVersion          string            `json:"plug,omitempty"`
+
+	UserLockout logical.UserLockout `json:"lockout,omitzero"` // of auth methods for people
 }
 
 // Auth says whether the mount is an auth method's.
@@ -68,6 +70,7 @@ func (e *Entry) Point(l Limits) logical.MountPoint {
 	p := logical.MountPoint{
 		ID: e.ID, Namespace: e.Namespace, Path: e.Path, Type: e.Type, Accessor: e.Accessor, Options: e.Options,
 		DefaultLeaseTTL: e.Config.DefaultLeaseTTL, MaxLeaseTTL: e.Config.MaxLeaseTTL,
+		UserLockout: e.Config.UserLockout,
 	}
 	if p.MaxLeaseTTL == 0 {
 		p.MaxLeaseTTL = l.MaxLeaseTTL

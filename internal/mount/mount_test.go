@@ -176,6 +176,14 @@ func TestAMountHasTheLimitsOfTheSystemUnlessItSetsItsOwn(t *testing.T) {
 	}
 }
 
+func TestWhenUsersAreLockedOutIsTheMountsOwn(t *testing.T) {
+	want := logical.UserLockout{Threshold: 3, Disabled: true}
+	e := &mount.Entry{Config: mount.Config{UserLockout: want}}
+	if got := e.Point(mount.Limits{}).UserLockout; got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 func TestPathsFindTheirMount(t *testing.T) {
 	mounted := func(id, path string, leaving bool) *mount.Mounted {
 		return &mount.Mounted{Entry: &mount.Entry{ID: id, Path: path, Accessor: "acc_" + id, Leaving: leaving}}

@@ -58,6 +58,17 @@ func (t *Table) Find(path string) (m *Mounted, rest string) {
 // slash, or nil.
 func (t *Table) At(path string) *Mounted { return t.byPath[strings.TrimSuffix(path, "/")+"/"] }
 
+// Leaving returns the mount at exactly that path that no longer answers, or nil.
+func (t *Table) Leaving(path string) *Mounted {
+	path = strings.TrimSuffix(path, "/") + "/"
+	for _, m := range t.byID {
+		if m.Leaving && m.Path == path {
+			return m
+		}
+	}
+	return nil
+}
+
 // ByID returns the mount with that id, one that is leaving too, or nil.
 func (t *Table) ByID(id string) *Mounted { return t.byID[id] }
 

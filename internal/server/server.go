@@ -11,11 +11,8 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/cofferhq/coffer/internal/audit"
 	"github.com/cofferhq/coffer/internal/barrier"
@@ -54,6 +51,8 @@ type Options struct {
 	Ready func(Started)
 	// Reload asks to read certificates again and to reopen logs; may be nil.
 	Reload <-chan os.Signal
+	// LogFile is what Log writes to, if that is a file; it is reopened on Reload.
+	LogFile *LogFile
 }
 
 // Started tells of a server that serves.
@@ -135,13 +134,27 @@ func assemble(ctx context.Context, o Options, store storage.Store) (*core.Core, 
 			m = metrics.New(c.Sealed)
 			return sys.Kinds(sys.Deps{
 				House: c, Store: b, Tokens: c.Tokens(), Leases: c.Leases(), Policies: c.Policies(),
-				Devices: c.Devices(), Barrier: b, Metrics: m.Render,
-				Host: func() (any, error) { return hostInfo(o.Config.Storage.Path) },
+				Devices: c.Devices(), Barrier: b, Metrics: render(o, m),
+				Host:          func() (any, error) { return hostInfo(o.Config.Storage.Path) },
+				Configuration: func() any { return state(o) },
 			})
 		},
 	})
 	c.Devices().OnFailure = func(string, error) { m.AuditFailed() }
 	return c, m, nil
+}
+
+// render is the metrics in the forms that the configuration allows.
+func render(o Options, m *metrics.Metrics) func(format string) (contentType string, body []byte, err error) {
+	if !o.Config.Telemetry.NoPrometheus {
+		return m.Render
+	}
+	return func(format string) (string, []byte, error) {
+		if format == "prometheus" {
+			return "", nil, logical.Invalid("prometheus is not enabled")
+		}
+		return m.Render(format)
+	}
 }
 
 func declared(audits []config.Audit) []audit.Declared {
@@ -212,26 +225,31 @@ type web struct {
 
 func listen(o Options, c *core.Core, m *metrics.Metrics) (*web, error) {
 	w := &web{log: o.Log}
+	host, err := hostname(o.Config)
+	if err != nil {
+		return nil, err
+	}
 	for _, cfg := range o.Config.Listeners {
 		l, err := listener.Open(cfg, listener.Options{Names: apiHost(o.Config.APIAddr)})
 		if err != nil {
 			w.stop()
 			return nil, err
 		}
-		s := &http.Server{Handler: handler(o, c, m, l), ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
+		s := &http.Server{Handler: handler(o, c, m, l, host), ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
 		l.Configure(s)
 		w.listeners, w.servers = append(w.listeners, l), append(w.servers, s)
 	}
 	return w, nil
 }
 
-func handler(o Options, c *core.Core, m *metrics.Metrics, l *listener.Listener) http.Handler {
+func handler(o Options, c *core.Core, m *metrics.Metrics, l *listener.Listener, host string) http.Handler {
 	cfg := l.Config()
 	h := httpapi.Options{
 		Core: c, Log: o.Log, StorageType: string(o.Config.Storage.Kind), ClusterName: o.Config.ClusterName,
 		ClientAddr:  func(r *http.Request) (netip.AddrPort, error) { return clientAddr(l, r) },
 		MaxDuration: cfg.MaxRequestDuration, MaxBodyBytes: cfg.MaxRequestBytes,
-		OpenMetrics: cfg.UnauthenticatedMetrics, Metrics: m.Render, Observe: m.Observe,
+		OpenMetrics: cfg.UnauthenticatedMetrics, Metrics: render(o, m), Observe: m.Observe, Hostname: host,
+		SudoRekey: cfg.DisableUnauthedRekey, SudoGenerateRoot: cfg.DisableUnauthedGenerateRoot,
 	}
 	if h.MaxDuration == 0 {
 		h.MaxDuration = o.Config.DefaultMaxRequestDuration
@@ -240,6 +258,18 @@ func handler(o Options, c *core.Core, m *metrics.Metrics, l *listener.Listener) 
 		h.ClusterName = "coffer"
 	}
 	return httpapi.New(h)
+}
+
+// hostname is what answers name, or nothing if they are to name none.
+func hostname(cfg *config.Config) (string, error) {
+	if !cfg.ResponseHeaderHostname {
+		return "", nil
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("enable_response_header_hostname: %w", err)
+	}
+	return name, nil
 }
 
 // clientAddr is the client's address after trusted proxies; the port is known
@@ -304,17 +334,22 @@ func (w *web) wait(ctx context.Context, o Options, c *core.Core) error {
 		case err := <-w.failed:
 			return fmt.Errorf("listener: %w", err)
 		case <-o.Reload:
-			w.reload(c)
+			w.reload(o, c)
 		case <-daily.C:
-			w.reload(c)
+			w.reload(o, c)
 		case <-ctx.Done():
 			return w.drain()
 		}
 	}
 }
 
-// reload reads certificates again and reopens the audit files.
-func (w *web) reload(c *core.Core) {
+// reload reads certificates again and reopens log and audit files.
+func (w *web) reload(o Options, c *core.Core) {
+	if o.LogFile != nil {
+		if err := o.LogFile.Reopen(); err != nil {
+			w.log.Error("reopening the log, the old file stays in use", "error", err)
+		}
+	}
 	for _, l := range w.listeners {
 		if err := l.Reload(); err != nil {
 			w.log.Error("reloading, the old one stays in use", "error", err)
@@ -323,7 +358,7 @@ func (w *web) reload(c *core.Core) {
 	if err := c.Devices().Reopen(); err != nil {
 		w.log.Error("reopening the audit", "error", err)
 	}
-	w.log.Info("reloaded certificates and audit files")
+	w.log.Info("reloaded certificates, log and audit files")
 }
 
 func (w *web) drain() error {
@@ -346,47 +381,5 @@ func (w *web) stop() {
 	}
 	for _, l := range w.listeners {
 		l.Close() // again, after a drain: it returns an error that says just that
-	}
-}
-
-// protectMemory keeps secrets out of core dumps and, where the system permits,
-// out of swap.
-func protectMemory(o Options) {
-	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
-		o.Log.Warn("core dumps can't be switched off", "error", err)
-	}
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		o.Log.Warn("the process stays readable for debuggers of its user", "error", err)
-	}
-	if !o.Config.DisableMlock && !o.Dev && mayLock() {
-		if err := unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT); err != nil {
-			o.Log.Warn("memory may be swapped to disk", "error", err)
-		}
-	}
-}
-
-// mayLock says whether all memory can be locked: with less than that, growing
-// would fail some day.
-func mayLock() bool {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err != nil {
-		return false
-	}
-	return os.Geteuid() == 0 || limit.Cur == unix.RLIM_INFINITY
-}
-
-func writePID(path string) error {
-	if path == "" {
-		return nil
-	}
-	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
-		return fmt.Errorf("pid file: %w", err)
-	}
-	return nil
-}
-
-func removePID(path string) {
-	if path != "" {
-		os.Remove(path) // gone with the folder, maybe: then there is nothing to do
 	}
 }

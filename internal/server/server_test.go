@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cofferhq/coffer/internal/config"
 )
@@ -120,5 +121,61 @@ func TestHostInfo(t *testing.T) {
 	}
 	if shape.Timestamp == "" || shape.Host.OS != "linux" || shape.Memory["total"] == 0 || len(shape.Disk) != 1 || len(shape.ProcessorTimes) == 0 {
 		t.Errorf("%s", raw)
+	}
+}
+
+func TestReloadReopensTheLog(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "coffer.log")
+	file, err := OpenLogFile(path, Rotation{}, time.Now, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	reload := make(chan os.Signal)
+	_, stop := run(t, Options{
+		Config: configured(config.Inmem, dir), Log: slog.New(slog.NewTextHandler(file, nil)), LogFile: file, Reload: reload,
+	})
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	reload <- os.Interrupt
+	if err := stop(); err != nil { // the reload has ended by then
+		t.Error(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil || !strings.Contains(string(text), "reloaded") {
+		t.Errorf("%q: %v", text, err)
+	}
+}
+
+func TestWhatTheConfigurationSaysOfAnswers(t *testing.T) {
+	cfg := configured(config.Inmem, t.TempDir())
+	cfg.ResponseHeaderHostname, cfg.Telemetry.NoPrometheus = true, true
+	cfg.Listeners[0].UnauthenticatedMetrics, cfg.Listeners[0].DisableUnauthedGenerateRoot = true, true
+	s, stop := run(t, Options{Config: cfg, Log: slog.New(slog.DiscardHandler), Dev: true})
+	for _, tt := range []struct {
+		path string
+		code int
+	}{
+		{"/v1/sys/metrics?format=prometheus", http.StatusBadRequest},
+		{"/v1/sys/metrics", http.StatusOK},
+		{"/v1/sys/generate-root/attempt", http.StatusForbidden},
+		{"/v1/sys/rekey/init", http.StatusOK},
+	} {
+		if code, body := get(t, s.URLs[0]+tt.path, ""); code != tt.code {
+			t.Errorf("%s: %d %s, want %d", tt.path, code, body, tt.code)
+		}
+	}
+	resp, err := http.Get(s.URLs[0] + "/v1/sys/health")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if want, err := os.Hostname(); err != nil || resp.Header.Get("X-Vault-Hostname") != want {
+		t.Errorf("the host is %q: %v", resp.Header.Get("X-Vault-Hostname"), err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
 	}
 }

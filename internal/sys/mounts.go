@@ -2,6 +2,7 @@ package sys
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,7 @@ var tuneFields = logical.Fields{
 	"passthrough_request_headers":  {Type: logical.Texts, Help: "Headers that the engine sees."},
 	"allowed_response_headers":     {Type: logical.Texts, Help: "Headers that the engine may set."},
 	"token_type":                   {Type: logical.Text, Help: "Type of the tokens an auth method issues."},
+	"user_lockout_config":          {Type: logical.Object, Help: "When users who fail to log in are locked out: lockout_threshold, lockout_duration, lockout_counter_reset, lockout_disable."},
 	"plugin_version":               {Type: logical.Text, Help: "Kept for clients; engines are built in."},
 	"description":                  {Type: logical.Text, Help: "For people."},
 	"options":                      {Type: logical.TextMap, Help: "Options of the engine, such as version."},
@@ -145,6 +147,9 @@ func describe(m *mount.Mounted) object {
 		"force_no_cache":    m.Config.ForceNoCache,
 	}
 	addTuned(config, m)
+	if lockout := lockoutData(m.Config.UserLockout); len(lockout) > 0 {
+		config["user_lockout_config"] = lockout
+	}
 	var options any
 	if m.Options != nil {
 		options = m.Options
@@ -178,6 +183,7 @@ func tuned(m *mount.Mounted) object {
 		data["options"] = m.Options
 	}
 	addTuned(data, m)
+	maps.Copy(data, lockoutData(m.Config.UserLockout))
 	return data
 }
 
@@ -309,6 +315,9 @@ func tuneEntry(e *mount.Entry, r *logical.Request) error {
 	setTexts(r, "allowed_response_headers", &c.AllowedResponseHeaders)
 	if r.Has("force_no_cache") {
 		c.ForceNoCache = r.Bool("force_no_cache")
+	}
+	if err := tuneLockout(e, r); err != nil {
+		return err
 	}
 	return tuneOptions(e, r)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/mount"
 	"github.com/cofferhq/coffer/internal/policy"
+	"github.com/cofferhq/coffer/internal/quota"
 	"github.com/cofferhq/coffer/internal/storage"
 	"github.com/cofferhq/coffer/internal/token"
 )
@@ -38,6 +39,20 @@ type House interface {
 	EnableDevice(ctx context.Context, d audit.Declared) error
 	DisableDevice(ctx context.Context, path string) error
 	DeclaredDevices(ctx context.Context) ([]audit.Declared, error)
+	// AuditedHeaders returns the headers of requests that are put on record, in
+	// lower case, and whether as hashes.
+	AuditedHeaders() map[string]bool
+	AuditHeader(ctx context.Context, name string, hash bool) error
+	IgnoreHeader(ctx context.Context, name string) error
+
+	// CORS returns the origins whose pages may use the server, if any, and what
+	// headers they may send beside the usual ones.
+	CORS() (origins, headers []string)
+	SetCORS(ctx context.Context, origins, headers []string) error
+
+	Quotas() *quota.Store
+	// UnderWay returns the requests that are being handled.
+	UnderWay() []UnderWay
 
 	// Wrapping and Wrapped tell of a wrapping token and of what it gives; Unwrap
 	// uses it up.
@@ -63,8 +78,10 @@ type Deps struct {
 	Policies *authz.Store
 	Devices  *audit.Broker
 	Barrier  *barrier.Barrier
-	Host     func() (any, error)                                              // for sys/host-info
-	Metrics  func(format string) (contentType string, body []byte, err error) // for sys/metrics
+	Host     func() (any, error) // for sys/host-info
+	// Configuration tells how the server is configured, without anything secret.
+	Configuration func() any
+	Metrics       func(format string) (contentType string, body []byte, err error) // for sys/metrics
 }
 
 // Kinds returns the system's engines.
@@ -93,7 +110,7 @@ type system struct {
 
 var systemRoutes = slices.Concat(
 	mountRoutes, policyRoutes, auditRoutes, capabilityRoutes, leaseRoutes, wrappingRoutes, uiRoutes, infoRoutes,
-	catalogRoutes, toolRoutes, specRoutes,
+	catalogRoutes, toolRoutes, specRoutes, quotaRoutes, auditingRoutes, corsRoutes, stateRoutes,
 )
 
 // acl returns what the caller of r may do, or nil without a caller.

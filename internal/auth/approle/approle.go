@@ -27,7 +27,7 @@ var Kind = logical.Kind{
 	Description: "programs log in with a role id and a secret id",
 	New: func(logical.MountPoint) (*logical.Engine, error) {
 		m := method{}
-		return &logical.Engine{Endpoints: logical.Bind(m, routes), RenewLogin: m.renewLogin}, nil
+		return &logical.Engine{Endpoints: logical.Bind(m, routes), RenewLogin: m.renewLogin, LoginRole: m.loginRole}, nil
 	},
 }
 

@@ -55,6 +55,19 @@ func (method) login(ctx context.Context, r *logical.Request) (*logical.Response,
 	return &logical.Response{Auth: auth}, nil
 }
 
+// loginRole names the role that a login would be for.
+func (method) loginRole(ctx context.Context, r *logical.Request) (string, error) {
+	roleID := strings.TrimSpace(r.Text("role_id"))
+	if roleID == "" {
+		return "", nil
+	}
+	o, err := loadByRoleID(ctx, r.Part, roleID)
+	if err != nil || o == nil {
+		return "", err
+	}
+	return o.Name, nil
+}
+
 // prove returns the secret id that the login shows, if it is good.
 func (o *role) prove(ctx context.Context, r *logical.Request) (*secretID, error) {
 	text := strings.TrimSpace(r.Text("secret_id"))

@@ -1,7 +1,9 @@
 package userpass
 
 import (
+	"cmp"
 	"container/list"
+	"math"
 	"sync"
 	"time"
 
@@ -18,6 +20,19 @@ type limits struct {
 // vaultLimits are Vault's defaults.
 var vaultLimits = limits{failures: 5, reset: 15 * time.Minute, lock: 15 * time.Minute}
 
+// limitsOf are what the mount sets, and Vault's where it sets nothing.
+func limitsOf(l logical.UserLockout) limits {
+	set := limits{
+		failures: cmp.Or(l.Threshold, vaultLimits.failures),
+		reset:    cmp.Or(l.CounterReset, vaultLimits.reset),
+		lock:     cmp.Or(l.Duration, vaultLimits.lock),
+	}
+	if l.Disabled {
+		set.failures = math.MaxInt
+	}
+	return set
+}
+
 // maxTracked bounds how many names a ledger remembers.
 const maxTracked = 10_000
 
@@ -25,7 +40,8 @@ const maxTracked = 10_000
 // being locked out would tell who is a user; but on a ledger of their own, so
 // that trying many names makes no user's failures forgotten.
 //
-// It lives in memory, as in Vault: a restart forgets it.
+// It lives in memory, as in Vault: a restart forgets it, and so does a change of
+// the mount's settings.
 type lockout struct {
 	limits limits
 

@@ -3,6 +3,7 @@ package userpass
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -155,5 +156,27 @@ func TestRequestsMayOvertakeEachOther(t *testing.T) {
 	}
 	if !l.locked("ann", aUser, mounttest.Start) {
 		t.Error("not locked out")
+	}
+}
+
+func TestTheMountSaysWhenUsersAreLockedOut(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		set  logical.UserLockout
+		want limits
+	}{
+		{"nothing", logical.UserLockout{}, vaultLimits},
+		{"the failures", logical.UserLockout{Threshold: 3}, limits{failures: 3, reset: 15 * time.Minute, lock: 15 * time.Minute}},
+		{
+			"all of it", logical.UserLockout{Threshold: 1, Duration: time.Hour, CounterReset: time.Minute},
+			limits{failures: 1, reset: time.Minute, lock: time.Hour},
+		},
+		{"never", logical.UserLockout{Threshold: 3, Disabled: true}, limits{failures: math.MaxInt, reset: 15 * time.Minute, lock: 15 * time.Minute}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := limitsOf(tt.set); got != tt.want {
+				t.Errorf("%+v, want %+v", got, tt.want)
+			}
+		})
 	}
 }

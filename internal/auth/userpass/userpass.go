@@ -27,8 +27,8 @@ var Kind = logical.Kind{
 	Type:        "userpass",
 	Auth:        true,
 	Description: "people log in with a user name and a password",
-	New: func(logical.MountPoint) (*logical.Engine, error) {
-		return newMethod(owasp, vaultLimits).engine(), nil
+	New: func(p logical.MountPoint) (*logical.Engine, error) {
+		return newMethod(owasp, limitsOf(p.UserLockout)).engine(), nil
 	},
 }
 
