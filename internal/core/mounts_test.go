@@ -83,6 +83,23 @@ func TestAnUnmountThatFailsGoesOnLater(t *testing.T) {
 	}
 }
 
+func TestAnUnmountThatFailedGoesOnWhenAskedAgain(t *testing.T) {
+	h := newHouse(t)
+	h.must(logical.Read, "lend/creds", "")
+	h.failFree.Store(true)
+	for range 2 {
+		if _, err := h.ask(rootText, logical.Delete, "sys/mounts/lend", ""); err == nil {
+			t.Fatal("no error although the engine could not revoke")
+		}
+	}
+	h.failFree.Store(false)
+	h.must(logical.Delete, "sys/mounts/lend", "") // the clock stands still: not the due queue
+	h.must(logical.Write, "sys/mounts/lend", `{"type":"lender"}`)
+	if ids, err := h.Leases().Below(t.Context(), "root", ""); err != nil || len(ids) > 0 {
+		t.Errorf("leases are left: %v %v", ids, err)
+	}
+}
+
 // eventually waits for what the due queue does, which looks twice a second.
 func (h *house) eventually(done func() bool) {
 	h.t.Helper()
