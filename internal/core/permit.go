@@ -16,6 +16,9 @@ func (c *Core) Permit(ctx context.Context, call *Call) error {
 		return err
 	}
 	v.action = nil // the path has no business with an engine's
+	if err := c.limit(ctx, v); err != nil {
+		return c.refuseOverLimit(ctx, v, err)
+	}
 	refusal := c.identify(ctx, v)
 	if refusal == nil {
 		query := v.check()

@@ -63,6 +63,7 @@ func (k *Keeper) rekeyStatusLocked(cfg *config) RekeyStatus {
 		Progress: len(r.old.shares), Required: cfg.Keys.Threshold, Verification: r.verify,
 	}
 	if r.next != nil {
+		s.Progress = s.Required // the old shares have all come, and are gone
 		s.VerificationNonce, s.Verified = r.next.given.nonce, len(r.next.given.shares)
 	}
 	return s
