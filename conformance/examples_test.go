@@ -196,3 +196,12 @@ func TestExampleApplications(t *testing.T) {
 		})
 	}
 }
+
+// The Python example's own tests, which need no server.
+func TestThePythonExampleAlone(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), debianPython, "-B", "-m", "unittest")
+	cmd.Dir = "../examples/python"
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
