@@ -34,13 +34,14 @@ var layers = []layer{
 	{
 		name: "contracts",
 		packages: []string{
-			"internal/storage", "internal/logical", "internal/grant", "internal/seal", "internal/policy",
-			"internal/storage/storetest", "internal/logical/mounttest",
+			"internal/storage", "internal/logical", "internal/grant", "internal/seal", "internal/stanza",
+			"internal/policy", "internal/storage/storetest", "internal/logical/mounttest",
 		},
 		sees:    []string{"vocabulary"},
 		inOrder: true,
 		modules: map[string][]string{
 			"internal/policy":  {"github.com/hashicorp/hcl"},
+			"internal/stanza":  {"github.com/hashicorp/hcl"},
 			"internal/storage": {"github.com/maypok86/otter/v2"},
 		},
 	},
@@ -90,7 +91,6 @@ var layers = []layer{
 		sees:    []string{"vocabulary", "contracts", "core", "public"},
 		inOrder: true,
 		modules: map[string][]string{
-			"internal/config":  {"github.com/hashicorp/hcl"},
 			"internal/metrics": {"github.com/prometheus/client_golang", "github.com/prometheus/common"},
 			"internal/runner": {
 				"github.com/joho/godotenv", "go.yaml.in/yaml/v3", "github.com/BurntSushi/toml", "golang.org/x/sys",

@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/cofferhq/coffer/internal/stanza"
 )
 
 // setter reads one key and its value into t. What it returns is reported at the
 // value; what it says to s itself is not.
-type setter[T any] func(s scope, t *T, e entry) error
+type setter[T any] func(s scope, t *T, e stanza.Entry) error
 
 // keys is the table of what a stanza may hold.
 type keys[T any] map[string]setter[T]
@@ -20,24 +22,24 @@ type keys[T any] map[string]setter[T]
 var repeated = []string{"listener", "audit", "storage", "backend", "ha_storage", "seal"}
 
 // decode reads the entries of a block into t and reports, in s, what is wrong.
-func (k keys[T]) decode(s scope, t *T, entries []entry) {
+func (k keys[T]) decode(s scope, t *T, entries []stanza.Entry) {
 	seen := make(map[string]int, len(entries)) // key → line
 	for _, e := range entries {
-		if e.value.shape == null {
+		if e.Value.Shape == stanza.Null {
 			continue
 		}
-		set, known := k[e.key]
+		set, known := k[e.Key]
 		if !known {
-			s.warn(e.line, e.key, "unknown key; it is ignored", k.suggest(e.key))
+			s.warn(e.Line, e.Key, "unknown key; it is ignored", k.suggest(e.Key))
 			continue
 		}
-		if line, twice := seen[e.key]; twice && !slices.Contains(repeated, e.key) {
-			s.problem(e.line, e.key, fmt.Errorf("is set in line %d already", line))
+		if line, twice := seen[e.Key]; twice && !slices.Contains(repeated, e.Key) {
+			s.problem(e.Line, e.Key, fmt.Errorf("is set in line %d already", line))
 			continue
 		}
-		seen[e.key] = e.line
+		seen[e.Key] = e.Line
 		if err := set(s, t, e); err != nil {
-			s.problem(e.value.line, e.key, err)
+			s.problem(e.Value.Line, e.Key, err)
 		}
 	}
 }
@@ -84,8 +86,8 @@ func distance(a, b string, bound int) int {
 
 // as makes a setter of a reader of values and a place to put them.
 func as[T, V any](read func(value) (V, error), at func(*T) *V) setter[T] {
-	return func(_ scope, t *T, e entry) error {
-		got, err := read(e.value)
+	return func(_ scope, t *T, e stanza.Entry) error {
+		got, err := read(value(e.Value))
 		if err == nil {
 			*at(t) = got
 		}
@@ -131,12 +133,12 @@ func orList(words []string) string {
 
 // accepted is a key of Vault's that coffer has no need of: what it asks for is
 // so anyway.
-func accepted[T any](scope, *T, entry) error { return nil }
+func accepted[T any](scope, *T, stanza.Entry) error { return nil }
 
 // ignored is a key of Vault's that has no effect here, which is said.
 func ignored[T any](why string) setter[T] {
-	return func(s scope, _ *T, e entry) error {
-		s.warn(e.line, e.key, "has no effect: "+why, "")
+	return func(s scope, _ *T, e stanza.Entry) error {
+		s.warn(e.Line, e.Key, "has no effect: "+why, "")
 		return nil
 	}
 }
@@ -144,14 +146,14 @@ func ignored[T any](why string) setter[T] {
 // inert is a key that is read as any other, so that a wrong value is found. That it
 // has no effect is said where the value asks for one.
 func inert[T, V any](read func(value) (V, error), at func(*T) *V, asks func(V) bool, why string) setter[T] {
-	return func(s scope, t *T, e entry) error {
-		got, err := read(e.value)
+	return func(s scope, t *T, e stanza.Entry) error {
+		got, err := read(value(e.Value))
 		if err != nil {
 			return err
 		}
 		*at(t) = got
 		if asks(got) {
-			s.warn(e.line, e.key, "has no effect: "+why, "")
+			s.warn(e.Line, e.Key, "has no effect: "+why, "")
 		}
 		return nil
 	}
@@ -160,8 +162,8 @@ func inert[T, V any](read func(value) (V, error), at func(*T) *V, asks func(V) b
 // refused is a key of Vault's without which the server would not do what its
 // operator relies on, unless it only repeats the default.
 func refused[T any](why string) setter[T] {
-	return func(_ scope, _ *T, e entry) error {
-		if off, err := e.value.bool(); err == nil && !off {
+	return func(_ scope, _ *T, e stanza.Entry) error {
+		if off, err := value(e.Value).bool(); err == nil && !off {
 			return nil
 		}
 		return complaint{text: "is not supported: " + why}
@@ -170,20 +172,20 @@ func refused[T any](why string) setter[T] {
 
 // block reads a stanza without a label.
 func block[T, U any](at func(*T) *U, k keys[U]) setter[T] {
-	return func(s scope, t *T, e entry) error {
-		bodies, err := e.value.objects()
+	return func(s scope, t *T, e stanza.Entry) error {
+		bodies, err := value(e.Value).objects()
 		if err != nil {
 			return err
 		}
 		for _, body := range bodies {
-			k.decode(s.in(e.key), at(t), body.entries)
+			k.decode(s.in(e.Key), at(t), body.Entries)
 		}
 		return nil
 	}
 }
 
-// stanza is a block and the label before it, such as "tcp" of a listener.
-type stanza struct {
+// labelled is a block and the label before it, such as "tcp" of a listener.
+type labelled struct {
 	label string
 	line  int
 	body  value // an object
@@ -191,41 +193,41 @@ type stanza struct {
 
 // stanzas returns the labelled blocks of v. A block may carry its label inside
 // instead, as the key "type".
-func (v value) stanzas() ([]stanza, error) {
+func (v value) stanzas() ([]labelled, error) {
 	bodies, err := v.objects()
 	if err != nil {
 		return nil, err
 	}
-	var all []stanza
+	var all []labelled
 	for _, body := range bodies {
 		if s, ok := body.labelledInside(); ok {
 			all = append(all, s)
 			continue
 		}
-		for _, e := range body.entries {
-			inner, err := e.value.objects()
+		for _, e := range body.Entries {
+			inner, err := value(e.Value).objects()
 			if err != nil {
 				return nil, complaint{text: "expected a block with a label", hint: `such as: listener "tcp" { … }`}
 			}
 			for _, one := range inner {
-				all = append(all, stanza{e.key, e.line, one})
+				all = append(all, labelled{e.Key, e.Line, one})
 			}
 		}
 	}
 	return all, nil
 }
 
-func (v value) labelledInside() (stanza, bool) {
-	for i, e := range v.entries {
-		if e.key == "type" && e.value.shape == scalar {
-			v.entries = slices.Delete(slices.Clone(v.entries), i, i+1)
-			return stanza{e.value.text, e.line, v}, true
+func (v value) labelledInside() (labelled, bool) {
+	for i, e := range v.Entries {
+		if label, err := value(e.Value).plain(); err == nil && e.Key == "type" {
+			v.Entries = slices.Delete(slices.Clone(v.Entries), i, i+1)
+			return labelled{label, e.Line, v}, true
 		}
 	}
-	return stanza{}, false
+	return labelled{}, false
 }
 
 // scope returns where the stanza is, inside s, as its key and label.
-func (st stanza) scope(s scope, key string) scope {
+func (st labelled) scope(s scope, key string) scope {
 	return s.in(fmt.Sprintf("%s %q", key, st.label))
 }

@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
+
+	"github.com/cofferhq/coffer/internal/stanza"
 )
 
 // listenerKeys are what each kind of listener takes.
@@ -87,8 +89,8 @@ var commonKeys = keys[Listener]{
 	"redact_version":            refused[Listener]("sys/health names the version everywhere"),
 }
 
-func addListeners(s scope, l *loading, e entry) error {
-	stanzas, err := e.value.stanzas()
+func addListeners(s scope, l *loading, e stanza.Entry) error {
+	stanzas, err := value(e.Value).stanzas()
 	if err != nil {
 		return err
 	}
@@ -98,7 +100,7 @@ func addListeners(s scope, l *loading, e entry) error {
 	return nil
 }
 
-func (l *loading) addListener(s scope, st stanza) {
+func (l *loading) addListener(s scope, st labelled) {
 	at := st.scope(s, "listener")
 	one := Listener{Network: Network(st.label)}
 	k, known := listenerKeys[one.Network]
@@ -111,7 +113,7 @@ func (l *loading) addListener(s scope, st stanza) {
 	} else {
 		one.TLS.Disabled = true
 	}
-	k.decode(at, &one, st.body.entries)
+	k.decode(at, &one, st.body.Entries)
 	one.check(at, st.line)
 	for _, other := range l.Listeners {
 		if other.Network == one.Network && other.Address == one.Address {

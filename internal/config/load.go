@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/cofferhq/coffer/internal/stanza"
 )
 
 // maxFileBytes is how large one file may be.
@@ -125,13 +127,17 @@ func readFile(path string) ([]byte, error) {
 func (l *loader) add(name string, text []byte) {
 	root, err := parse(text)
 	if err != nil {
-		var at *syntaxError
+		var at *stanza.SyntaxError
 		errors.As(err, &at)
-		l.fail(name, at.line, at.text)
+		said := at.Text
+		if said == stanza.EndsEarly {
+			said = "the file ends before a value does"
+		}
+		l.fail(name, at.Line, said)
 		return
 	}
 	r := &report{file: name}
-	topKeys.decode(scope{report: r}, &l.loading, root.entries)
+	topKeys.decode(scope{report: r}, &l.loading, root.Entries)
 	l.problems = append(l.problems, byLine(r.problems)...)
 	l.warnings = append(l.warnings, byLine(r.warnings)...)
 }
@@ -143,19 +149,19 @@ func byLine(problems []Problem) []Problem {
 }
 
 // parse reads a text in either syntax into an object. Its errors are
-// *syntaxError.
-func parse(text []byte) (value, error) {
+// *stanza.SyntaxError.
+func parse(text []byte) (stanza.Node, error) {
 	switch {
 	case len(text) > maxFileBytes:
-		return value{}, &syntaxError{0, fmt.Sprintf("larger than %d bytes", maxFileBytes)}
+		return stanza.Node{}, &stanza.SyntaxError{Text: fmt.Sprintf("larger than %d bytes", maxFileBytes)}
 	case !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0:
-		return value{}, &syntaxError{0, "not a text in UTF-8"}
+		return stanza.Node{}, &stanza.SyntaxError{Text: "not a text in UTF-8"}
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors put a byte order mark before it
 	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
-		return parseJSON(text)
+		return stanza.ParseJSON(text)
 	}
-	return parseHCL(text)
+	return stanza.ParseHCL(text)
 }
 
 // finish checks the whole and returns it.

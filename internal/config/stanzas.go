@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/cofferhq/coffer/internal/stanza"
 )
 
 // loading is a configuration that is being read.
@@ -31,7 +33,7 @@ var storageKeys = map[StorageKind]keys[Storage]{
 	},
 }
 
-func setStorage(s scope, l *loading, e entry) error {
+func setStorage(s scope, l *loading, e stanza.Entry) error {
 	st, err := only(l, s, "storage", e)
 	if err != nil {
 		return err
@@ -45,8 +47,8 @@ func setStorage(s scope, l *loading, e entry) error {
 		}
 	}
 	l.Storage = Storage{Kind: kind}
-	at := st.scope(s, e.key)
-	k.decode(at, &l.Storage, st.body.entries)
+	at := st.scope(s, e.Key)
+	k.decode(at, &l.Storage, st.body.Entries)
 	if kind == Pebble && l.Storage.Path == "" {
 		at.problem(st.line, "path", errors.New("the folder of the data must be given"))
 	}
@@ -67,19 +69,19 @@ func storageHint(kind string) string {
 
 // only returns the one stanza of e, and refuses a second of the same field in
 // one file; another file may replace it.
-func only(l *loading, s scope, field string, e entry) (stanza, error) {
-	all, err := e.value.stanzas()
+func only(l *loading, s scope, field string, e stanza.Entry) (labelled, error) {
+	all, err := value(e.Value).stanzas()
 	if err != nil {
-		return stanza{}, err
+		return labelled{}, err
 	}
 	if len(all) == 0 {
-		return stanza{}, errors.New("expected a block with a label")
+		return labelled{}, errors.New("expected a block with a label")
 	}
 	before, set := l.set[field]
 	if len(all) > 1 || set && before.file == s.file {
-		return stanza{}, errors.New("there can be only one")
+		return labelled{}, errors.New("there can be only one")
 	}
-	l.note(s, field, e.line)
+	l.note(s, field, e.Line)
 	return all[0], nil
 }
 
@@ -92,7 +94,7 @@ var sealKeys = map[string]keys[Seal]{
 	},
 }
 
-func setSeal(s scope, l *loading, e entry) error {
+func setSeal(s scope, l *loading, e stanza.Entry) error {
 	st, err := only(l, s, "seal", e)
 	if err != nil {
 		return err
@@ -108,8 +110,8 @@ func setSeal(s scope, l *loading, e entry) error {
 	if st.label == string(KeyFile) {
 		l.Seal.Kind = KeyFile
 	}
-	at := st.scope(s, e.key)
-	k.decode(at, &l.Seal, st.body.entries)
+	at := st.scope(s, e.Key)
+	k.decode(at, &l.Seal, st.body.Entries)
 	if l.Seal.Kind == KeyFile && l.Seal.Path == "" {
 		at.problem(st.line, "path", errors.New("the file of the key must be given"))
 	}
@@ -123,13 +125,13 @@ var auditKeys = keys[Audit]{
 	"local":       accepted[Audit], // there is nowhere else it could be
 }
 
-func addAudits(s scope, l *loading, e entry) error {
-	types, err := e.value.stanzas()
+func addAudits(s scope, l *loading, e stanza.Entry) error {
+	types, err := value(e.Value).stanzas()
 	if err != nil {
 		return err
 	}
 	for _, t := range types {
-		at := t.scope(s, e.key)
+		at := t.scope(s, e.Key)
 		named, err := t.body.stanzas()
 		if err != nil || len(named) == 0 {
 			at.problem(t.line, "", complaint{
@@ -145,10 +147,10 @@ func addAudits(s scope, l *loading, e entry) error {
 	return nil
 }
 
-func (l *loading) addAudit(s scope, kind string, st stanza) {
+func (l *loading) addAudit(s scope, kind string, st labelled) {
 	a := Audit{Type: kind, Path: strings.Trim(st.label, "/"), Options: map[string]string{}}
 	at := scope{s.report, fmt.Sprintf("%s %q", s.name, st.label)}
-	auditKeys.decode(at, &a, st.body.entries)
+	auditKeys.decode(at, &a, st.body.Entries)
 	twice := slices.ContainsFunc(l.Audits, func(b Audit) bool { return b.Path == a.Path })
 	switch {
 	case a.Path == "":

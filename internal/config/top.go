@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/url"
 	"time"
+
+	"github.com/cofferhq/coffer/internal/stanza"
 )
 
 // topKeys are what a file may hold outside every block.
@@ -82,13 +84,13 @@ var logFormats = map[string]LogFormat{"standard": LogStandard, "json": LogJSON}
 
 // retention reads how long Prometheus's form of the metrics is kept, of which only
 // zero means something here: that there is none.
-func retention(s scope, t *Telemetry, e entry) error {
-	d, err := e.value.duration()
+func retention(s scope, t *Telemetry, e stanza.Entry) error {
+	d, err := value(e.Value).duration()
 	if err != nil {
 		return err
 	}
 	if t.NoPrometheus = d == 0; !t.NoPrometheus {
-		s.warn(e.line, e.key, "has no effect unless it is 0: metrics are shown as long as the server runs", "")
+		s.warn(e.Line, e.Key, "has no effect unless it is 0: metrics are shown as long as the server runs", "")
 	}
 	return nil
 }
@@ -122,8 +124,8 @@ func address(v value) (string, error) {
 
 // noted remembers where a key was set, for a check of the whole.
 func noted(set setter[loading]) setter[loading] {
-	return func(s scope, l *loading, e entry) error {
-		l.note(s, e.key, e.line)
+	return func(s scope, l *loading, e stanza.Entry) error {
+		l.note(s, e.Key, e.Line)
 		return set(s, l, e)
 	}
 }

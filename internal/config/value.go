@@ -11,56 +11,38 @@ import (
 	"time"
 
 	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/stanza"
 )
 
-// shape is what a value is made of.
-type shape uint8
-
-const (
-	null   shape = iota // as good as absent
-	scalar              // a text, a number or a boolean, all as text
-	list
-	object
-)
-
-// value is one value of a configuration file, in either syntax. The labels of a
-// stanza are objects around it: `a "b" { }` and `a { b { } }` are the same.
-type value struct {
-	shape   shape
-	line    int     // from 1
-	text    string  // of a scalar
-	items   []value // of a list
-	entries []entry // of an object, in the order of the text, keys may repeat
-}
-
-// entry is a key of an object and what it stands for.
-type entry struct {
-	key   string
-	line  int // from 1
-	value value
-}
+// value is a part of a configuration file, which the methods read as what a key
+// wants. Null is as good as absent, and every scalar is a text.
+type value stanza.Node
 
 // objects returns v if it is an object, and the objects in it if it is a list of
 // nothing else.
 func (v value) objects() ([]value, error) {
-	all := v.items
-	if v.shape != list {
-		all = []value{v}
+	nodes := v.Items
+	if v.Shape != stanza.List {
+		nodes = []stanza.Node{stanza.Node(v)}
 	}
-	for _, o := range all {
-		if o.shape != object {
+	all := make([]value, 0, len(nodes))
+	for _, o := range nodes {
+		if o.Shape != stanza.Object {
 			return nil, errors.New("expected a block in braces")
 		}
+		all = append(all, value(o))
 	}
 	return all, nil
 }
 
 // plain returns the text of a scalar.
 func (v value) plain() (string, error) {
-	if v.shape != scalar {
+	n := stanza.Node(v)
+	text, ok := n.Text()
+	if !ok {
 		return "", errors.New("expected a single value")
 	}
-	return v.text, nil
+	return text, nil
 }
 
 func (v value) bool() (bool, error) {
@@ -130,15 +112,15 @@ func (v value) bytes() (int64, error) {
 
 // texts reads a list of texts, or one text with commas.
 func (v value) texts() ([]string, error) {
-	if v.shape == scalar {
-		v = value{shape: list, items: split(v.text)}
+	if s, err := v.plain(); err == nil {
+		return split(s), nil
 	}
-	if v.shape != list {
+	if v.Shape != stanza.List {
 		return nil, errors.New("expected a list of texts")
 	}
-	texts := make([]string, 0, len(v.items))
-	for _, item := range v.items {
-		s, err := item.plain()
+	texts := make([]string, 0, len(v.Items))
+	for _, item := range v.Items {
+		s, err := value(item).plain()
 		if err != nil {
 			return nil, errors.New("expected a list of texts")
 		}
@@ -147,14 +129,15 @@ func (v value) texts() ([]string, error) {
 	return texts, nil
 }
 
-func split(s string) []value {
-	var items []value
+// split returns what stands between the commas of s. Nothing is no text.
+func split(s string) []string {
+	texts := []string{}
 	for part := range strings.SplitSeq(s, ",") {
 		if part = strings.TrimSpace(part); part != "" {
-			items = append(items, value{shape: scalar, text: part})
+			texts = append(texts, part)
 		}
 	}
-	return items
+	return texts
 }
 
 // networks reads a list of networks ("10.0.0.0/8") and single addresses.
@@ -208,12 +191,12 @@ func (v value) textMap() (map[string]string, error) {
 	}
 	texts := map[string]string{}
 	for _, o := range objects {
-		for _, e := range o.entries {
-			s, err := e.value.plain()
+		for _, e := range o.Entries {
+			s, err := value(e.Value).plain()
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", e.key, err)
+				return nil, fmt.Errorf("%s: %w", e.Key, err)
 			}
-			texts[e.key] = s
+			texts[e.Key] = s
 		}
 	}
 	return texts, nil

@@ -25,10 +25,10 @@ func Format(text string) (string, error) {
 	}
 	file, err := parser.ParseDontErrorOnDuplicateKeys([]byte(text))
 	if err != nil {
-		return "", hclError(err)
+		return "", errorAt(0, "not HCL")
 	}
 	if err := printer.Fprint(&b, file.Node); err != nil {
-		return "", hclError(err)
+		return "", errorAt(0, "not HCL")
 	}
 	out := strings.TrimSpace(b.String())
 	if out != "" {

@@ -1,42 +1,14 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
 
-// Bounds of a policy's text. They keep a hostile one from taking more than a
-// moment and a few megabytes.
-const (
-	// MaxTextBytes is how long the text of a policy may be.
-	MaxTextBytes = 1 << 20
-	// maxDepth is how deep blocks and lists may stand in one another. A policy
-	// needs five.
-	maxDepth = 32
+	"github.com/cofferhq/coffer/internal/stanza"
 )
 
-// shape says what a node is.
-type shape uint8
-
-const (
-	scalar shape = iota // a text, a number, a boolean or null
-	list
-	object
-)
-
-// node is a part of a policy's text, whether it was HCL or JSON.
-type node struct {
-	shape   shape
-	line    int     // from 1
-	value   any     // of a scalar: string, json.Number, bool or nil
-	items   []node  // of a list
-	entries []entry // of an object, in the order of the text
-}
-
-// entry is one key of an object. In HCL a block with two labels is an entry in
-// an entry, and keys may occur more than once.
-type entry struct {
-	key   string
-	line  int
-	value node
-}
+// MaxTextBytes is how long the text of a policy may be, so that a hostile one
+// takes no more than a moment and a few megabytes.
+const MaxTextBytes = 1 << 20
 
 // lineError is a mistake in the text of a policy.
 type lineError struct {
@@ -57,29 +29,29 @@ func errorAt(line int, format string, args ...any) error {
 
 // elements returns the items of a list, or the node itself: where a policy takes
 // a list it takes one value as well.
-func (n *node) elements() []node {
-	if n.shape == list {
-		return n.items
+func elements(n *stanza.Node) []stanza.Node {
+	if n.Shape == stanza.List {
+		return n.Items
 	}
-	return []node{*n}
+	return []stanza.Node{*n}
 }
 
 // plain returns the node as encoding/json would decode it, with json.Number for
 // numbers.
-func (n *node) plain() any {
-	switch n.shape {
-	case list:
-		values := make([]any, len(n.items))
-		for i := range n.items {
-			values[i] = n.items[i].plain()
+func plain(n *stanza.Node) any {
+	switch n.Shape {
+	case stanza.List:
+		values := make([]any, len(n.Items))
+		for i := range n.Items {
+			values[i] = plain(&n.Items[i])
 		}
 		return values
-	case object:
-		values := make(map[string]any, len(n.entries))
-		for i := range n.entries {
-			values[n.entries[i].key] = n.entries[i].value.plain()
+	case stanza.Object:
+		values := make(map[string]any, len(n.Entries))
+		for i := range n.Entries {
+			values[n.Entries[i].Key] = plain(&n.Entries[i].Value)
 		}
 		return values
 	}
-	return n.value
+	return n.Value
 }

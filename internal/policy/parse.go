@@ -3,6 +3,8 @@ package policy
 import (
 	"strings"
 	"unicode"
+
+	"github.com/cofferhq/coffer/internal/stanza"
 )
 
 // Parse reads the text of a policy, HCL or JSON, in the grammar that Vault
@@ -16,24 +18,24 @@ func Parse(name, text string) (*Policy, error) {
 	if len(text) > MaxTextBytes {
 		return nil, errorAt(0, "the policy is longer than %d bytes", MaxTextBytes)
 	}
-	read := parseHCL
+	read := stanza.ParseHCL
 	if strings.HasPrefix(strings.TrimLeftFunc(text, unicode.IsSpace), "{") {
-		read = parseJSON
+		read = stanza.ParseJSON
 	}
 	root, err := read([]byte(text))
 	if err != nil {
 		return nil, err
 	}
 	p := &Policy{name: name}
-	for i := range root.entries {
-		e := &root.entries[i]
-		switch e.key {
+	for i := range root.Entries {
+		e := &root.Entries[i]
+		switch e.Key {
 		case "path":
-			err = p.addPaths(&e.value)
+			err = p.addPaths(&e.Value)
 		case "name":
-			_, err = textOf(&e.value)
+			_, err = textOf(&e.Value)
 		default:
-			err = errorAt(e.line, "invalid key %q: expected \"path\" or \"name\"", e.key)
+			err = errorAt(e.Line, "invalid key %q: expected \"path\" or \"name\"", e.Key)
 		}
 		if err != nil {
 			return nil, err
@@ -44,15 +46,15 @@ func Parse(name, text string) (*Policy, error) {
 
 // addPaths takes what stands at a "path" key: an object from paths to stanzas,
 // or a list of such objects, as JSON may have it.
-func (p *Policy) addPaths(n *node) error {
-	for _, paths := range n.elements() {
-		if paths.shape != object {
-			return errorAt(paths.line, "\"path\": expected a path and a block")
+func (p *Policy) addPaths(n *stanza.Node) error {
+	for _, paths := range elements(n) {
+		if paths.Shape != stanza.Object {
+			return errorAt(paths.Line, "\"path\": expected a path and a block")
 		}
-		for i := range paths.entries {
-			e := &paths.entries[i]
-			for _, stanza := range e.value.elements() {
-				if err := p.addPath(e.key, &stanza); err != nil {
+		for i := range paths.Entries {
+			e := &paths.Entries[i]
+			for _, block := range elements(&e.Value) {
+				if err := p.addPath(e.Key, &block); err != nil {
 					return atPath(e, err)
 				}
 			}
@@ -62,20 +64,20 @@ func (p *Policy) addPaths(n *node) error {
 }
 
 // atPath adds the path of a stanza to a mistake in it.
-func atPath(e *entry, err error) error {
+func atPath(e *stanza.Entry, err error) error {
 	at, ok := err.(*lineError)
 	if !ok {
-		at = &lineError{e.line, err.Error()}
+		at = &lineError{e.Line, err.Error()}
 	}
-	return errorAt(at.line, "path %q: %s", e.key, at.text)
+	return errorAt(at.line, "path %q: %s", e.Key, at.text)
 }
 
 // addPath takes one stanza.
-func (p *Policy) addPath(path string, n *node) error {
-	if n.shape != object {
-		return errorAt(n.line, "expected a block")
+func (p *Policy) addPath(path string, n *stanza.Node) error {
+	if n.Shape != stanza.Object {
+		return errorAt(n.Line, "expected a block")
 	}
-	r := pathRule{path: path, line: n.line}
+	r := pathRule{path: path, line: n.Line}
 	var err error
 	if r.template, err = parseTemplate(path); err != nil {
 		return err
