@@ -38,7 +38,7 @@ func (h *Handler) call(r *http.Request, path string) (*core.Call, error) {
 	if err := checkText(c.Path); err != nil {
 		return c, err
 	}
-	if ttl := r.Header.Get("X-Vault-Wrap-TTL"); ttl != "" {
+	if ttl := r.Header.Get("X-Vault-Wrap-Ttl"); ttl != "" {
 		if c.WrapTTL, err = logical.ParseDuration(ttl); err == nil && c.WrapTTL > 0 && c.WrapTTL < time.Second {
 			err = errors.New("it is less than a second")
 		}

@@ -84,6 +84,10 @@ func (h *Handler) help(w http.ResponseWriter, r *http.Request, call *core.Call) 
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }} // of answers
 
+// lengthIsKnown is how long an answer may be for net/http to find its length out
+// by itself.
+const lengthIsKnown = 2 << 10
+
 // maxPooledBytes keeps the buffer of one large answer from being kept for ever.
 const maxPooledBytes = 64 << 10
 
@@ -119,7 +123,9 @@ func (h *Handler) answer(w http.ResponseWriter, a *core.Answer) int {
 		return http.StatusInternalServerError
 	}
 	body = append(body, '\n')
-	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if len(body) > lengthIsKnown {
+		w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
 	w.WriteHeader(code)
 	w.Write(body)
 	clear(body) // secrets should not lie about in a pool
