@@ -185,6 +185,7 @@ func (c *Core) stopLocked() {
 	if err := c.devices.Close(); err != nil {
 		c.log.Error("closing the audit", "error", err)
 	}
+	c.tokens.Forget() // what engines remember goes with them
 }
 
 func closeEngine(m *mount.Mounted, log *slog.Logger) {

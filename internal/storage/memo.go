@@ -60,6 +60,9 @@ func (m *Memo[T]) Peek(ctx context.Context, p Part, key string, decode func(Entr
 	return value, e.Revision, err
 }
 
+// Forget empties the Memo.
+func (m *Memo[T]) Forget() { m.known.InvalidateAll() }
+
 func (p Part) stat(ctx context.Context, full string) (Revision, error) {
 	snap, err := p.tx.snapshot(ctx)
 	if err != nil {

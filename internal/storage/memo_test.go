@@ -46,6 +46,8 @@ func TestMemoDecodesOnceForEachRevision(t *testing.T) {
 	})
 	update(func(p storage.Part) { peek(p, "two!", 4) })
 	update(func(p storage.Part) { peek(p, "two!", 4) })
+	memo.Forget()
+	update(func(p storage.Part) { peek(p, "two!", 5) })
 
 	update(func(p storage.Part) { p.Put(key, []byte("bad")) })
 	for range 2 {
@@ -55,12 +57,12 @@ func TestMemoDecodesOnceForEachRevision(t *testing.T) {
 			}
 		})
 	}
-	if decoded != 6 {
+	if decoded != 7 {
 		t.Errorf("decoded %d times", decoded)
 	}
 	update(func(p storage.Part) { p.Put(key, []byte("secret")) })
-	update(func(p storage.Part) { peek(p, "secret!", 7) })
-	update(func(p storage.Part) { peek(p, "secret!", 8) }) // what is not to be kept is not
+	update(func(p storage.Part) { peek(p, "secret!", 8) })
+	update(func(p storage.Part) { peek(p, "secret!", 9) }) // what is not to be kept is not
 	update(func(p storage.Part) { p.Delete(key) })
 	update(func(p storage.Part) {
 		if _, _, err := memo.Peek(t.Context(), p, key, decode); !errors.Is(err, storage.ErrNotFound) {

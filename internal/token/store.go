@@ -57,6 +57,10 @@ func NewStore(s storage.Store, k Keys) *Store {
 // maxParsedBytes bounds the records that are remembered: some 25,000.
 const maxParsedBytes = 8 << 20
 
+// Forget drops what the store remembers of tokens in the clear, when the barrier
+// is sealed.
+func (s *Store) Forget() { s.parsed.Forget() }
+
 // OnRevoke adds fn to what happens when a token is revoked: after it has ceased
 // to work, before its record goes. If fn fails, or the process ends, it is
 // called again later. All calls of OnRevoke come before the first revocation.
