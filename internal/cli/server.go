@@ -56,8 +56,10 @@ type serverFlags struct {
 	given                     func(flag string) bool
 }
 
-func newServer(f *Flags) Run {
-	o := &serverFlags{
+func newServer(f *Flags) Run { return declareServer(f).run }
+
+func declareServer(f *Flags) *serverFlags {
+	return &serverFlags{
 		configs:    f.List("config", "File, or folder of *.hcl and *.json, with the configuration."),
 		data:       f.String("data", "", "Data folder of a server without -config."),
 		listen:     f.String("listen", "", "Address of a server without -config; one that others reach is served with TLS. Default: 127.0.0.1:8200."),
@@ -72,7 +74,6 @@ func newServer(f *Flags) Run {
 		devListen:  f.String("dev-listen-address", "", "Address of a -dev server. Default: VAULT_DEV_LISTEN_ADDRESS, or 127.0.0.1:8200."),
 		given:      f.Given,
 	}
-	return o.run
 }
 
 // flagsOf are the flags that only one way to start a server has. What a server
@@ -192,7 +193,11 @@ func (o *serverFlags) config(c *Call) (*config.Config, config.Folders, error) {
 	}
 	if *o.data != "" {
 		folders.Data = *o.data
-	} else if folderErr != nil {
+	}
+	if *o.keyFile != "" { // the server's own certificates go with its key
+		folders.Config = filepath.Dir(*o.keyFile)
+	}
+	if folders.Data == "" || folders.Config == "" {
 		return nil, folders, fmt.Errorf("%w: say where to keep the data with -data and the key with -key-file", folderErr)
 	}
 	cfg := config.Default(folders, *o.listen)

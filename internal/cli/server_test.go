@@ -37,3 +37,26 @@ func TestServerRefusesFlagsThatItWouldIgnore(t *testing.T) {
 		})
 	}
 }
+
+func TestWhereAServerWithoutConfigurationKeepsThings(t *testing.T) {
+	call := &Call{System: System{Getenv: func(string) string { return "" }}}
+	flags := func(args ...string) *serverFlags {
+		f := newFlags()
+		o := declareServer(f)
+		if err := f.parse(args); err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	cfg, _, err := flags("-data=/srv/data", "-key-file=/srv/keys/a.key", "-listen=0.0.0.0:8200").config(call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Storage.Path != "/srv/data" || cfg.Seal.Path != "/srv/keys/a.key" || cfg.Listeners[0].TLS.SelfSignedDir != "/srv/keys/tls" {
+		t.Errorf("%+v", cfg)
+	}
+	_, _, err = flags("-data=/srv/data", "-key-file=/srv/data/a.key").config(call)
+	if err == nil || !strings.Contains(err.Error(), "would lie in the data folder") {
+		t.Errorf("a key beside the data: %v", err)
+	}
+}
