@@ -31,34 +31,6 @@ type MountConfig struct {
 	TokenType                 string   `json:"token_type,omitempty"`
 }
 
-// MountRequest is the body of a write to sys/mounts/PATH or sys/auth/PATH.
-type MountRequest struct {
-	Type                  string            `json:"type"`
-	Description           string            `json:"description"`
-	Config                MountTune         `json:"config"`
-	Options               map[string]string `json:"options,omitempty"`
-	Local                 bool              `json:"local"`
-	SealWrap              bool              `json:"seal_wrap"`
-	ExternalEntropyAccess bool              `json:"external_entropy_access"`
-}
-
-// MountTune is what can be tuned of a mount, as it is written. What is nil or
-// empty stays as it is.
-type MountTune struct {
-	DefaultLeaseTTL           string            `json:"default_lease_ttl,omitempty"` // "768h", or seconds
-	MaxLeaseTTL               string            `json:"max_lease_ttl,omitempty"`
-	Description               *string           `json:"description,omitempty"`
-	ForceNoCache              bool              `json:"force_no_cache,omitempty"`
-	AuditNonHMACRequestKeys   []string          `json:"audit_non_hmac_request_keys,omitempty"`
-	AuditNonHMACResponseKeys  []string          `json:"audit_non_hmac_response_keys,omitempty"`
-	ListingVisibility         string            `json:"listing_visibility,omitempty"`
-	PassthroughRequestHeaders []string          `json:"passthrough_request_headers,omitempty"`
-	AllowedResponseHeaders    []string          `json:"allowed_response_headers,omitempty"`
-	TokenType                 string            `json:"token_type,omitempty"`
-	PluginVersion             string            `json:"plugin_version,omitempty"`
-	Options                   map[string]string `json:"options,omitempty"`
-}
-
 // AuditDevice is an audit device as sys/audit tells of it.
 type AuditDevice struct {
 	Path        string            `json:"path"`

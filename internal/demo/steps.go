@@ -180,11 +180,12 @@ func (s *stage) role(ctx context.Context, name, policy string) (login, error) {
 	return l, nil
 }
 
-// server is where the programs find the server.
+// serverEnv tells programs where the server is.
 func (s *stage) serverEnv() []string {
 	return []string{"COFFER_ADDR=" + s.address(), "COFFER_CACERT=" + s.caFile}
 }
 
+// loginEnv is serverEnv with what an application logs in with.
 func (s *stage) loginEnv(l login) []string {
 	return append(s.serverEnv(), "COFFER_ROLE_ID="+l.roleID, "COFFER_SECRET_ID="+l.secretID)
 }

@@ -63,11 +63,9 @@ func (r *Request) acceptValues(fields Fields, query map[string][]string) error {
 	if len(fields) == 0 || len(r.Body) == 0 && len(query) == 0 {
 		return nil
 	}
-	var body map[string]json.RawMessage
-	if len(r.Body) > 0 {
-		if err := json.Unmarshal(r.Body, &body); err != nil {
-			return Invalid("failed to parse JSON input: the body is not an object")
-		}
+	body, err := r.bodyFields()
+	if err != nil {
+		return err
 	}
 	r.values = make(map[string]any, len(fields))
 	for name, f := range fields {
@@ -87,6 +85,27 @@ func (r *Request) acceptValues(fields Fields, query map[string][]string) error {
 		r.values[name] = v
 	}
 	return nil
+}
+
+// bodyFields returns the fields of the body, undecoded; nil if there is no body.
+func (r *Request) bodyFields() (fields map[string]json.RawMessage, err error) {
+	if len(r.Body) == 0 {
+		return nil, nil
+	}
+	if json.Unmarshal(r.Body, &fields) != nil {
+		return nil, Invalid("failed to parse JSON input: the body is not an object")
+	}
+	return fields, nil
+}
+
+// NeedData returns an error of kind [ErrInvalid] if the body has no fields: for
+// engines that keep the body itself.
+func (r *Request) NeedData() error {
+	fields, err := r.bodyFields()
+	if err == nil && len(fields) == 0 {
+		err = Invalid("missing data fields")
+	}
+	return err
 }
 
 func quote(texts []string) json.RawMessage {

@@ -21,11 +21,7 @@ type listing[T any] struct {
 
 // NewListings returns an empty Listings of at most maxBytes bytes of names.
 func NewListings[T any](maxBytes int) *Listings[T] {
-	return &Listings[T]{known: otter.Must(&otter.Options[string, listing[T]]{
-		MaximumWeight: uint64(maxBytes),
-		Weigher:       func(prefix string, l listing[T]) uint32 { return uint32(len(prefix) + l.bytes) },
-		Executor:      func(fn func()) { fn() }, // no goroutines
-	})}
+	return &Listings[T]{known: bounded(maxBytes, func(prefix string, l listing[T]) int { return len(prefix) + l.bytes })}
 }
 
 // Of returns what derive makes of the names directly below prefix, as

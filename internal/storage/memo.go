@@ -25,11 +25,17 @@ type memorized[T any] struct {
 // bytes together; what they decode to may be a few times as large. Keep says
 // what may be remembered, which secrets may not; nil: all of it.
 func NewMemo[T any](maxBytes int, keep func(T) bool) *Memo[T] {
-	return &Memo[T]{keep: keep, known: otter.Must(&otter.Options[string, memorized[T]]{
+	return &Memo[T]{keep: keep, known: bounded(maxBytes, func(_ string, m memorized[T]) int { return m.bytes })}
+}
+
+// bounded returns an empty cache of at most maxBytes bytes, as size has them. It
+// has no goroutines of its own.
+func bounded[V any](maxBytes int, size func(key string, v V) int) *otter.Cache[string, V] {
+	return otter.Must(&otter.Options[string, V]{
 		MaximumWeight: uint64(maxBytes),
-		Weigher:       func(_ string, m memorized[T]) uint32 { return uint32(m.bytes) },
-		Executor:      func(fn func()) { fn() }, // no goroutines
-	})}
+		Weigher:       func(key string, v V) uint32 { return uint32(size(key, v)) },
+		Executor:      func(fn func()) { fn() },
+	})
 }
 
 // Peek returns what decode makes of the entry at key, or ErrNotFound. As with

@@ -116,14 +116,8 @@ func (engine) write(_ context.Context, r *logical.Request) (*logical.Response, e
 	if err != nil {
 		return nil, err
 	}
-	var fields map[string]json.RawMessage
-	if len(r.Body) > 0 {
-		if err := json.Unmarshal(r.Body, &fields); err != nil {
-			return nil, logical.Invalid("failed to parse JSON input: the body is not an object")
-		}
-	}
-	if len(fields) == 0 {
-		return nil, logical.Invalid("missing data fields")
+	if err := r.NeedData(); err != nil {
+		return nil, err
 	}
 	r.Part.Put(k, bytes.Clone(r.Body))
 	return nil, nil

@@ -41,14 +41,8 @@ func (v1) write(ctx context.Context, r *logical.Request) (*logical.Response, err
 	if err != nil {
 		return nil, err
 	}
-	var fields map[string]json.RawMessage
-	if len(r.Body) > 0 {
-		if err := json.Unmarshal(r.Body, &fields); err != nil {
-			return nil, logical.Invalid("failed to parse JSON input: the body is not an object")
-		}
-	}
-	if len(fields) == 0 {
-		return nil, logical.Invalid("missing data fields")
+	if err := r.NeedData(); err != nil {
+		return nil, err
 	}
 	if _, err := peekPlain(ctx, r, path); err != nil && !absent(err) {
 		return nil, err

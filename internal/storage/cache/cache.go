@@ -41,7 +41,7 @@ type Store struct {
 
 	seen atomic.Uint64 // revision up to which every commit is in entries
 
-	folders folders // guarded by filling, as entries are
+	folders folders // changed with filling held, as entries are; it has a lock of its own
 
 	// filling is held by readers while they add an entry, and by the follower
 	// while it applies a commit: what is added is as new as what was applied.
