@@ -2,9 +2,11 @@
 
 GO      ?= go
 FUZZ    ?= 10s
+KEEP    ?= 8
 ROUNDS  ?= 300
+SOAK    ?= 10m
 
-.PHONY: build demo test lint bench bench-parts bench-go fuzz torture parts clean
+.PHONY: build demo test lint bench bench-parts bench-go fuzz torture soak-core parts clean
 
 build: ## one static binary: bin/coffer
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/coffer ./cmd/coffer
@@ -20,6 +22,7 @@ test: parts ## all tests: race detector, shuffled, real clients and programs
 	cd conformance && CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 15m ./...
 	cd examples/go && CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 5m ./...
 	cd bench && CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 5m ./...
+	./scripts/fuzz -t 1s -b 90
 
 lint: ## gofmt, vet, staticcheck, govulncheck
 	./scripts/lint
@@ -33,11 +36,14 @@ bench-parts: ## install from Debian's packages what bench needs and is missing
 bench-go: ## the Go benchmarks of single packages, with their allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-fuzz: ## every fuzz target for FUZZ each
-	./scripts/fuzz $(FUZZ)
+fuzz: ## every fuzz target for FUZZ each; KEEP inputs of each that add coverage stay
+	./scripts/fuzz -t $(FUZZ) -k $(KEEP)
 
 torture: ## kill the server ROUNDS times under load; nothing acknowledged may be lost
 	$(GO) test -v -count=1 -timeout 0 ./internal/torture -torture.rounds=$(ROUNDS)
+
+soak-core: ## use the server, built with the race detector, for SOAK; nothing may grow
+	$(GO) test -v -count=1 -timeout 0 ./internal/soak -run TestNothingGrows -soak.time=$(SOAK)
 
 clean:
 	rm -rf bin

@@ -35,21 +35,25 @@ var layers = []layer{
 		name: "contracts",
 		packages: []string{
 			"internal/storage", "internal/logical", "internal/grant", "internal/seal", "internal/stanza",
-			"internal/policy", "internal/storage/storetest", "internal/logical/mounttest",
+			"internal/password", "internal/schedule", "internal/policy", "internal/source", "internal/storage/storetest", "internal/logical/mounttest",
+			"internal/database",
 		},
 		sees:    []string{"vocabulary"},
 		inOrder: true,
 		modules: map[string][]string{
-			"internal/policy":  {"github.com/hashicorp/hcl"},
-			"internal/stanza":  {"github.com/hashicorp/hcl"},
-			"internal/storage": {"github.com/maypok86/otter/v2"},
+			"internal/policy":   {"github.com/hashicorp/hcl"},
+			"internal/schedule": {"github.com/robfig/cron/v3"},
+			"internal/stanza":   {"github.com/hashicorp/hcl"},
+			"internal/storage":  {"github.com/maypok86/otter/v2"},
 		},
 	},
 	{
 		name: "plug-ins",
 		packages: []string{
 			"internal/storage/inmem", "internal/storage/pebble", "internal/storage/cache", "internal/seal/keyfile", "internal/seal/shamir",
-			"internal/engine/kv", "internal/engine/cubbyhole", "internal/auth/approle", "internal/auth/userpass",
+			"internal/engine/kv", "internal/engine/cubbyhole", "internal/engine/database", "internal/auth/approle", "internal/auth/userpass",
+			"internal/source/generate", "internal/source/database", "internal/source/exec", "internal/source/webhook",
+			"internal/database/postgres", "internal/database/mysql", "internal/database/redis",
 		},
 		sees: []string{"vocabulary", "contracts"},
 		modules: map[string][]string{
@@ -58,14 +62,24 @@ var layers = []layer{
 			"internal/storage/pebble": {"github.com/cockroachdb/pebble/v2"},
 			"internal/seal/keyfile":   {"github.com/tink-crypto/tink-go/v2"},
 			"internal/auth/userpass":  {"golang.org/x/crypto"},
+
+			"internal/database/postgres": {"github.com/jackc/pgx/v5"},
+			"internal/database/mysql":    {"github.com/go-sql-driver/mysql"},
+			"internal/database/redis":    {"github.com/gomodule/redigo"},
 		},
+	},
+	{
+		name:     "for tests",
+		packages: []string{"internal/canary", "internal/parts", "internal/database/databasetest"},
+		sees:     []string{"vocabulary", "contracts"},
+		inOrder:  true,
 	},
 	{
 		name: "core",
 		packages: []string{
 			"internal/barrier", "internal/custody", "internal/due", "internal/event", "internal/audit",
 			"internal/identity", "internal/authz", "internal/token", "internal/lease", "internal/mount",
-			"internal/quota", "internal/sys", "internal/core",
+			"internal/quota", "internal/consumer", "internal/rotate", "internal/sys", "internal/core",
 		},
 		sees:    []string{"vocabulary", "contracts"},
 		inOrder: true,
@@ -73,8 +87,9 @@ var layers = []layer{
 		// kind of several.
 		imports: []string{"internal/seal/shamir"},
 		modules: map[string][]string{
-			"internal/barrier": {"github.com/tink-crypto/tink-go/v2", "google.golang.org/protobuf"},
-			"internal/quota":   {"github.com/maypok86/otter/v2"},
+			"internal/barrier":  {"github.com/tink-crypto/tink-go/v2", "google.golang.org/protobuf"},
+			"internal/consumer": {"github.com/maypok86/otter/v2"},
+			"internal/quota":    {"github.com/maypok86/otter/v2"},
 		},
 	},
 	{
@@ -100,7 +115,7 @@ var layers = []layer{
 	},
 	{
 		name:     "assembly",
-		packages: []string{"internal/builtin", "internal/server", "internal/demo", "internal/cli", "cmd/coffer"},
+		packages: []string{"internal/builtin", "internal/server", "internal/demo", "internal/cli", "cmd/coffer", "internal/servertest"},
 		inOrder:  true,
 		sees:     []string{"vocabulary", "contracts", "plug-ins", "core", "public", "edges"},
 		modules: map[string][]string{

@@ -9,6 +9,7 @@ package client
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -21,6 +22,7 @@ type Client struct {
 	wire      *wire
 	namespace string
 	wrapTTL   string
+	extra     http.Header // beside the wire's; never changed
 	token     atomic.Pointer[token]
 }
 
@@ -89,7 +91,7 @@ func (c *Client) Namespace() string { return c.namespace }
 // WithToken returns a client that differs from c in its token only. The two
 // share connections.
 func (c *Client) WithToken(text string) *Client {
-	d := &Client{wire: c.wire, namespace: c.namespace, wrapTTL: c.wrapTTL}
+	d := &Client{wire: c.wire, namespace: c.namespace, wrapTTL: c.wrapTTL, extra: c.extra}
 	d.SetToken(text)
 	return d
 }
@@ -110,6 +112,18 @@ func (c *Client) WithWrapTTL(ttl string) *Client {
 	return d
 }
 
+// WithHeader returns a client that differs from c only in that it sends one more
+// header, in place of one of that name. The two share connections.
+func (c *Client) WithHeader(name, value string) *Client {
+	d := c.WithToken(c.Token())
+	d.extra = d.extra.Clone()
+	if d.extra == nil {
+		d.extra = http.Header{}
+	}
+	d.extra.Set(name, value)
+	return d
+}
+
 // URL returns the address of path, which is relative to /v1.
 func (c *Client) URL(path string, query url.Values) *url.URL {
 	u := *c.wire.base
@@ -123,6 +137,7 @@ func (c *Client) URL(path string, query url.Values) *url.URL {
 // plain requests, such as event subscriptions.
 func (c *Client) Header() http.Header {
 	h := c.wire.header.Clone()
+	maps.Copy(h, c.extra)
 	if t := c.Token(); t != "" {
 		h.Set("X-Vault-Token", t)
 	}

@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 )
@@ -21,6 +22,11 @@ func (r *Resolved) Value(name string) (text string, ok bool) {
 		return "", false
 	}
 	return value(), true
+}
+
+// equal says whether the values are the same.
+func (r *Resolved) equal(other *Resolved) bool {
+	return maps.EqualFunc(r.values, other.values, func(a, b hidden) bool { return a() == b() })
 }
 
 // Reads returns what was read to resolve the templates, ordered by namespace,

@@ -27,13 +27,17 @@ const maxParallel = 8
 // Resolver puts secrets in place of references. It is safe for concurrent use
 // and keeps nothing between calls.
 type Resolver struct {
-	client *client.Client
+	client func() *client.Client
 	slots  chan struct{} // one taken for each request under way
 }
 
 // NewResolver returns a Resolver that asks through c, with c's token of the
 // moment.
 func NewResolver(c *client.Client) *Resolver {
+	return newResolver(func() *client.Client { return c })
+}
+
+func newResolver(c func() *client.Client) *Resolver {
 	return &Resolver{client: c, slots: make(chan struct{}, maxParallel)}
 }
 
@@ -42,10 +46,15 @@ func NewResolver(c *client.Client) *Resolver {
 // its password are of one read. It goes on after a failure; the error, a
 // [*ResolveError], tells of all, and there is no result then.
 func (r *Resolver) Resolve(ctx context.Context, templates map[string]Template) (*Resolved, error) {
+	return r.begin(ctx, templates).assemble(templates)
+}
+
+// begin reads what the templates need.
+func (r *Resolver) begin(ctx context.Context, templates map[string]Template) *run {
 	run := &run{resolver: r, places: map[place]*location{}, reads: map[request]*answer{}}
 	run.locate(ctx, templates)
 	run.read(ctx, templates)
-	return run.assemble(templates)
+	return run
 }
 
 // run is one call of Resolve.
@@ -109,7 +118,7 @@ func (u *run) read(ctx context.Context, templates map[string]Template) {
 
 // in returns the client for a namespace.
 func (r *Resolver) in(namespace string) *client.Client {
-	c := r.client.WithWrapTTL("")
+	c := r.client().WithWrapTTL("")
 	if namespace != "" {
 		c = c.WithNamespace(namespace)
 	}

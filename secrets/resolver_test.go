@@ -244,7 +244,8 @@ func TestAServerThatCannotBeReachedFailsAllAtOnce(t *testing.T) {
 	}
 }
 
-func FuzzFieldNeverPanics(f *testing.F) {
+// What is absent is empty, and a pointer to a text finds it.
+func FuzzField(f *testing.F) {
 	f.Add(`{"a":{"b":[1,"x"]}}`, "/a/b/1")
 	f.Add(`{"~":1}`, "/~0")
 	f.Fuzz(func(t *testing.T, text, key string) {
@@ -254,6 +255,13 @@ func FuzzFieldNeverPanics(f *testing.F) {
 		}
 		if got, ok, err := field(data, key); err == nil && !ok && got != "" {
 			t.Errorf("absent, and %q", got)
+		}
+		for name, value := range data {
+			want, isText := value.(string)
+			pointer := "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+			if got, ok, err := field(data, pointer); isText && (got != want || !ok || err != nil) {
+				t.Errorf("%s of %s: %q, %v, %v", pointer, text, got, ok, err)
+			}
 		}
 	})
 }

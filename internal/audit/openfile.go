@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"syscall"
 )
 
 // openFile returns the sink that file_path names: a file, "stdout", or "discard".
@@ -25,7 +26,11 @@ func openPath(path string, mode fs.FileMode) (o opened, err error) {
 	if mode == 0 {
 		create = defaultMode
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, create)
+	flags := os.O_WRONLY | os.O_APPEND | os.O_CREATE
+	if isPipe(path) {
+		flags |= syscall.O_NONBLOCK // otherwise opening it waits for a reader
+	}
+	f, err := os.OpenFile(path, flags, create)
 	if err != nil {
 		return opened{}, err
 	}
@@ -37,6 +42,9 @@ func openPath(path string, mode fs.FileMode) (o opened, err error) {
 	info, err := f.Stat()
 	if err != nil {
 		return opened{}, err
+	}
+	if info.Mode()&fs.ModeNamedPipe != 0 {
+		return opened{target: &pipe{File: f, patience: pipeTime}, info: info}, nil
 	}
 	if !info.Mode().IsRegular() {
 		return opened{target: f, info: info}, nil
@@ -67,6 +75,9 @@ func endsTorn(path string, size int64) bool {
 
 // reasonOf returns why a file can't be opened, without repeating its name.
 func reasonOf(err error) string {
+	if errors.Is(err, syscall.ENXIO) {
+		return "nobody reads from this pipe"
+	}
 	var at *fs.PathError
 	if errors.As(err, &at) {
 		return at.Err.Error()

@@ -5,7 +5,6 @@ package authz
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,7 +18,7 @@ import (
 	"github.com/cofferhq/coffer/internal/storage"
 )
 
-const formatVersion = 1
+var form = storage.Form[record]{Name: "policy record", Version: 1}
 
 // wrappingPolicy is what the holder of a wrapping token may do. It is built in
 // and can't be changed.
@@ -32,8 +31,7 @@ path "sys/wrapping/unwrap" { capabilities = ["update"] }
 )
 
 type record struct {
-	Version int    `json:"v"`
-	Text    string `json:"text"`
+	Text string `json:"text"`
 }
 
 // Store keeps the policies of the root namespace. Load comes before all else; it
@@ -104,11 +102,8 @@ func (s *Store) Load(ctx context.Context) error {
 				return err
 			}
 			var r record
-			if err := json.Unmarshal(row.Value, &r); err != nil {
-				return fmt.Errorf("policy record: %w", err)
-			}
-			if r.Version != formatVersion {
-				return fmt.Errorf("policy record: version %d is newer than this coffer", r.Version)
+			if err := form.Decode(row.Value, &r); err != nil {
+				return err
 			}
 			if err := next.add(name.Text(), r.Text); err != nil {
 				return err
@@ -141,7 +136,7 @@ func Init(tx *storage.Tx, ns string) error {
 }
 
 func put(tx *storage.Tx, ns, name, text string) error {
-	value, err := json.Marshal(record{Version: formatVersion, Text: text})
+	value, err := form.Encode(&record{Text: text})
 	if err != nil {
 		return err
 	}

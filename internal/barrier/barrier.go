@@ -58,6 +58,10 @@ var _ storage.Store = (*Barrier)(nil)
 // Barrier is a [storage.Store] on top of another. It is sealed, which is to say
 // without keys, until [Barrier.Unseal]. It is safe for concurrent use.
 type Barrier struct {
+	// Now tells when a term begins; nil: time.Now. It is set before the barrier is
+	// used.
+	Now func() time.Time
+
 	inner  storage.Store
 	keys   atomic.Pointer[keys] // nil: sealed; changed with mu held
 	closed atomic.Bool
@@ -67,6 +71,13 @@ type Barrier struct {
 
 // New returns a sealed barrier on inner, which the barrier owns from here on.
 func New(inner storage.Store) *Barrier { return &Barrier{inner: inner} }
+
+func (b *Barrier) now() time.Time {
+	if b.Now == nil {
+		return time.Now()
+	}
+	return b.Now()
+}
 
 // Seal forgets the keys. What is under way may finish; a Watch ends within a
 // second. Sealing a sealed barrier does nothing.

@@ -8,9 +8,15 @@ import (
 
 	"github.com/cofferhq/coffer/internal/secret"
 	"github.com/cofferhq/coffer/internal/storage"
+	"github.com/cofferhq/coffer/internal/storage/storetest"
 )
 
 var fuzzKey = storage.Plain("t") + storage.Path("a/b") + storage.Order(1)
+
+// What is stored is read for ever, and no bytes are read as what they are not.
+func FuzzRecords(f *testing.F) {
+	storetest.FuzzRecords(f, storetest.Records(usageForm), storetest.Records(rotationForm))
+}
 
 // The parts of what splitRecord accepts make up what it was given.
 func FuzzSplitRecord(f *testing.F) {

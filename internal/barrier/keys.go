@@ -4,6 +4,7 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/aead/xaesgcm"
@@ -15,8 +16,9 @@ import (
 	"github.com/cofferhq/coffer/internal/secret"
 )
 
-// keys is all that an unsealed barrier knows. It is immutable and made from a
-// keyring. What must not be printed is inside closures, as in [secret.Bytes].
+// keys is all that an unsealed barrier knows. It is made from a keyring and, but
+// for used, immutable. What must not be printed is inside closures, as in
+// [secret.Bytes].
 type keys struct {
 	ring   *keyring
 	root   tink.AEAD // seals the keyring, so that Rotate needs nobody's share
@@ -24,12 +26,16 @@ type keys struct {
 	names  *prf
 	macs   [numPurposes]*prf
 	aeads  [numPurposes]tink.AEAD
+
+	// used counts what this process has encrypted with the newest data key and not
+	// yet stored: see usage.go.
+	used *atomic.Uint64
 }
 
 // newKeys derives the keys that ring leads to. root is what ring was sealed
 // under. It returns ErrDamaged if the data keys are none.
 func newKeys(ring *keyring, root tink.AEAD) (*keys, error) {
-	k := &keys{ring: ring, root: root}
+	k := &keys{ring: ring, root: root, used: new(atomic.Uint64)}
 	var err error
 	if k.values, err = aead.New(ring.data); err != nil {
 		return nil, ErrDamaged // a keyset of something else
@@ -47,6 +53,9 @@ func newKeys(ring *keyring, root tink.AEAD) (*keys, error) {
 	}
 	return k, nil
 }
+
+// term is the number of the newest data key.
+func (k *keys) term() int { return len(k.ring.created) }
 
 // derive makes the key of one use from the master key (HKDF-SHA256, RFC 5869).
 // The master key is uniform, so there is no salt.

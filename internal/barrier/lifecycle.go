@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/tink-crypto/tink-go/v2/tink"
 
@@ -56,7 +55,7 @@ func (b *Barrier) Initialize(ctx context.Context, root secret.Bytes, first func(
 	if err != nil {
 		return err
 	}
-	ring, err := newKeyring(time.Now())
+	ring, err := newKeyring(b.now())
 	if err != nil {
 		return err
 	}
@@ -158,7 +157,7 @@ func (b *Barrier) Unseal(ctx context.Context, root secret.Bytes) error {
 	if b.closed.Load() {
 		return storage.ErrClosed
 	}
-	b.keys.Store(k)
+	b.useLocked(k)
 	return nil
 }
 
@@ -198,27 +197,6 @@ func (b *Barrier) readKeyring(ctx context.Context) (storage.Entry, error) {
 		return storage.Entry{}, err
 	}
 	return storage.Entry{}, ErrUninitialized
-}
-
-// Rotate begins a new term: what is written from here on is encrypted with a new
-// data key. What was written before stays as it is, and readable. It returns
-// storage.ErrConflict if another node was faster.
-func (b *Barrier) Rotate(ctx context.Context) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	current, err := b.unsealed()
-	if err != nil {
-		return err
-	}
-	stored, rev, err := b.load(ctx, current.root) // another node may have rotated
-	if err != nil {
-		return err
-	}
-	ring, err := stored.ring.rotated(time.Now())
-	if err != nil {
-		return err
-	}
-	return b.replaceLocked(ctx, rev, ring, current.root, nil)
 }
 
 // Rewrap seals the keyring under newRoot instead of oldRoot, in one commit
@@ -262,9 +240,17 @@ func (b *Barrier) replaceLocked(ctx context.Context, rev storage.Revision, ring 
 		return err
 	}
 	if !b.Sealed() {
-		b.keys.Store(next)
+		b.useLocked(next)
 	}
 	return nil
+}
+
+// useLocked makes next the keys in use. What was counted of their term stays.
+func (b *Barrier) useLocked(next *keys) {
+	if current := b.keys.Load(); current != nil && current.term() == next.term() {
+		next.used = current.used
+	}
+	b.keys.Store(next)
 }
 
 // reload returns the keys as the store has them now, for data that the keys old
@@ -280,6 +266,6 @@ func (b *Barrier) reload(ctx context.Context, old *keys) (*keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.keys.Store(next)
+	b.useLocked(next)
 	return next, nil
 }

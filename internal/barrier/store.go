@@ -42,7 +42,7 @@ func (k *keys) hideConds(conds []storage.Cond) ([]storage.Cond, error) {
 }
 
 func (k *keys) sealOps(ops []storage.Op) ([]storage.Op, error) {
-	sealed := make([]storage.Op, len(ops))
+	sealed, encrypted := make([]storage.Op, len(ops)), uint64(0)
 	for i, op := range ops {
 		key, err := k.hide(op.Key)
 		if err != nil {
@@ -57,7 +57,9 @@ func (k *keys) sealOps(ops []storage.Op) ([]storage.Op, error) {
 			return nil, fmt.Errorf("barrier: seal an entry: %w", err)
 		}
 		sealed[i] = storage.Put(key, value)
+		encrypted++
 	}
+	k.used.Add(encrypted)
 	return sealed, nil
 }
 

@@ -13,20 +13,43 @@ import (
 	"github.com/cofferhq/coffer/internal/auth/approle"
 	"github.com/cofferhq/coffer/internal/auth/userpass"
 	"github.com/cofferhq/coffer/internal/config"
+	dbms "github.com/cofferhq/coffer/internal/database"
+	"github.com/cofferhq/coffer/internal/database/mysql"
+	"github.com/cofferhq/coffer/internal/database/postgres"
+	"github.com/cofferhq/coffer/internal/database/redis"
 	"github.com/cofferhq/coffer/internal/engine/cubbyhole"
+	"github.com/cofferhq/coffer/internal/engine/database"
 	"github.com/cofferhq/coffer/internal/engine/kv"
 	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/password"
 	"github.com/cofferhq/coffer/internal/seal"
 	"github.com/cofferhq/coffer/internal/seal/keyfile"
+	"github.com/cofferhq/coffer/internal/source"
+	databasesource "github.com/cofferhq/coffer/internal/source/database"
+	"github.com/cofferhq/coffer/internal/source/exec"
+	"github.com/cofferhq/coffer/internal/source/generate"
+	"github.com/cofferhq/coffer/internal/source/webhook"
 	"github.com/cofferhq/coffer/internal/storage"
 	"github.com/cofferhq/coffer/internal/storage/cache"
 	"github.com/cofferhq/coffer/internal/storage/inmem"
 	"github.com/cofferhq/coffer/internal/storage/pebble"
 )
 
-// Kinds returns the engines and auth methods that can be mounted.
-func Kinds() []logical.Kind {
-	return []logical.Kind{kv.Kind, cubbyhole.Kind, approle.Kind, userpass.Kind}
+// Kinds returns the engines and auth methods that can be mounted. passwords finds
+// the password policies that engines need.
+func Kinds(passwords password.Source) []logical.Kind {
+	return []logical.Kind{kv.Kind, cubbyhole.Kind, database.New(Databases(), passwords), approle.Kind, userpass.Kind}
+}
+
+// Databases returns the kinds of system that users and passwords are made in.
+func Databases() dbms.Kinds { return dbms.Kinds{postgres.Kind, mysql.Kind, redis.Kind} }
+
+// Sources returns where rotations find new secrets. Programs are those that may be
+// run for it.
+func Sources(passwords password.Source, programs []string) source.Kinds {
+	return source.Kinds{
+		generate.Kind(passwords), databasesource.Kind(Databases(), passwords), exec.Kind(programs), webhook.Kind(),
+	}
 }
 
 // OpenStorage opens the store that the configuration asks for.

@@ -56,7 +56,8 @@ func guide(commands []Command, args []string, sys System) int {
 		out, code = sys.Stdout, exitOK
 	}
 	if len(rest) > 0 && !asked {
-		name := strings.TrimSpace(group + " " + rest[0])
+		word, _, _ := strings.Cut(rest[0], "=") // a flag's value may be a secret
+		name := strings.TrimSpace(group + " " + word)
 		fmt.Fprintf(out, "%s: no command %q\n\n", program, name)
 	}
 	writeGroupHelp(out, commands, group)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"strings"
@@ -64,6 +65,10 @@ func (d *dataReader) value(v string) (string, error) {
 		return string(b), err
 	case strings.HasPrefix(v, "@"):
 		b, err := d.read(v[1:])
+		// Not the path: what was meant may be a secret that begins with an @.
+		if at := new(fs.PathError); errors.As(err, &at) {
+			err = fmt.Errorf("the file behind the @: %w (a value that begins with @ is written \\@)", at.Err)
+		}
 		return string(b), err
 	case strings.HasPrefix(v, `\@`), strings.HasPrefix(v, `\-`) && len(v) == 2:
 		return v[1:], nil

@@ -127,7 +127,7 @@ func TestFlagsAreFoundInBothSpellings(t *testing.T) {
 	}{
 		{"one dash", []string{"-name=x", "a"}, []string{"a"}, nil},
 		{"two dashes, a word", []string{"--name", "x", "a"}, []string{"a"}, nil},
-		{"behind an argument", []string{"a", "-name=x"}, []string{"a", "-name=x"}, []string{"-name=x"}},
+		{"behind an argument", []string{"a", "-name=x"}, []string{"a", "-name=x"}, []string{"-name"}},
 		{"a negative number is none", []string{"a", "-1"}, []string{"a", "-1"}, nil},
 		{"a dash alone is none", []string{"a", "-"}, []string{"a", "-"}, nil},
 		{"meant as an argument", []string{"--", "-name=x"}, []string{"-name=x"}, nil},

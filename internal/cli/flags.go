@@ -160,7 +160,8 @@ func (f *Flags) parse(args []string) error {
 func (f *Flags) rest() []string { return f.set.Args() }
 
 // strayFlags returns the arguments that look like flags and come too late to be
-// any, unless "--" says that they are meant so.
+// any, unless "--" says that they are meant so. Their values, which may be
+// secrets, are left out.
 func (f *Flags) strayFlags() []string {
 	rest := f.set.Args()
 	if n := len(f.args) - len(rest); n > 0 && f.args[n-1] == "--" {
@@ -172,7 +173,8 @@ func (f *Flags) strayFlags() []string {
 			break
 		}
 		if _, err := strconv.ParseFloat(arg, 64); len(arg) > 1 && arg[0] == '-' && err != nil {
-			stray = append(stray, arg)
+			name, _, _ := strings.Cut(arg, "=")
+			stray = append(stray, name)
 		}
 	}
 	return stray

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -16,34 +15,68 @@ type rekeyFlags struct {
 	verify            *bool
 	shares, threshold *int
 	pgpKeys           *[]string
+	target            *string
+}
+
+// The keys that have shares: where they are changed, and what they are called.
+const (
+	targetBarrier  = "barrier"
+	targetRecovery = "recovery"
+)
+
+// at is where the key of the target is changed.
+func (o *rekeyFlags) at(step string) string {
+	if *o.target == targetRecovery {
+		return "sys/rekey-recovery-key/" + step
+	}
+	return "sys/rekey/" + step
+}
+
+// keyName is what a person calls the key of the target.
+func (o *rekeyFlags) keyName() string {
+	if *o.target == targetRecovery {
+		return "recovery key"
+	}
+	return "unseal key"
+}
+
+// command is the command with its target, for hints.
+func (o *rekeyFlags) command(flags string) string {
+	if *o.target == targetRecovery {
+		flags = "-target=" + targetRecovery + " " + flags
+	}
+	return fmt.Sprintf("%s operator rekey %s", program, flags)
 }
 
 func operatorRekeyCommand() Command {
 	return Command{
 		Name: "operator rekey", Args: "[KEY]", MaxArgs: 1, Flags: ClientFlags | FormatFlag,
-		Short: "Replace the unseal key by one with other shares",
+		Short: "Replace the unseal key, or the recovery key, by one with other shares",
 		Long: `
 As many holders of a share as are needed to unseal give theirs; the answer to the
 last one has the new shares, which are shown once. With -verify they must be given
 back, as many as are needed, before they replace the old ones: so no share is lost
 on its way. Without KEY the share is asked for, and not shown; - reads it from the
-standard input. A server that unseals itself has no shares to replace.
+standard input. A server that unseals itself has a recovery key in place of an
+unseal key: -target=recovery is about that one.
 
   Begin:
       $ coffer operator rekey -init -key-shares=5 -key-threshold=3 -verify
   Give an old share; everybody in turn:
       $ coffer operator rekey
   Give a new one back:
-      $ coffer operator rekey -verify`,
+      $ coffer operator rekey -verify
+  Begin, on a server that unseals itself:
+      $ coffer operator rekey -target=recovery -init -key-shares=5 -key-threshold=3`,
 		New: func(f *Flags) Run {
-			o := &rekeyFlags{ceremony: declareCeremony(f, "to replace the unseal key")}
+			o := &rekeyFlags{ceremony: declareCeremony(f, "to replace the key")}
 			o.verify = f.Bool("verify", false, "With -init: the new shares must be given back. Else: the call is about that.")
 			o.shares = f.Int("key-shares", 5, "Shares to split the new key into.")
 			f.Alias("n", "key-shares")
-			o.threshold = f.Int("key-threshold", 3, "Shares of the new key needed to unseal.")
+			o.threshold = f.Int("key-threshold", 3, "Shares of the new key that are needed.")
 			f.Alias("t", "key-threshold")
 			o.pgpKeys = f.Commas("pgp-keys", "Files with PGP keys to encrypt the new shares with.")
-			f.Choice("target", "barrier", []string{"barrier"}, "Which key: there is only the one.")
+			o.target = f.Choice("target", targetBarrier, []string{targetBarrier, targetRecovery}, "Which key: barrier is the one that unseals.")
 			return o.run
 		},
 	}
@@ -63,9 +96,9 @@ func (o *rekeyFlags) run(ctx context.Context, c *Call) error {
 	case *o.verify:
 		return o.verification(ctx, c, cl)
 	case *o.cancel:
-		return cancelCeremony(ctx, c, cl, "sys/rekey/init", "canceling rekey", "Canceled rekeying (if it was started)")
+		return cancelCeremony(ctx, c, cl, o.at("init"), "canceling rekey", "Canceled rekeying (if it was started)")
 	}
-	status, err := call[api.Rekey](ctx, cl, http.MethodGet, "sys/rekey/init", nil)
+	status, err := call[api.Rekey](ctx, cl, http.MethodGet, o.at("init"), nil)
 	if err != nil {
 		return failed(err, "getting rekey status")
 	}
@@ -73,18 +106,18 @@ func (o *rekeyFlags) run(ctx context.Context, c *Call) error {
 	case *o.status:
 		return c.printRekey(status)
 	case !status.Started:
-		return noRekey("No rekey is in progress")
+		return o.noRekey("No rekey is in progress")
 	case status.VerificationNonce != "":
 		return &failure{
 			code: exitLocal, text: "The new shares are out and must be given back",
-			hint: fmt.Sprintf("Give one with \"%s operator rekey -verify\".", program),
+			hint: fmt.Sprintf("Give one with %q.", o.command("-verify")),
 		}
 	}
 	return o.give(ctx, c, cl, status.Nonce)
 }
 
-func noRekey(text string) error {
-	return &failure{code: exitLocal, text: text, hint: fmt.Sprintf("Begin one with \"%s operator rekey -init\".", program)}
+func (o *rekeyFlags) noRekey(text string) error {
+	return &failure{code: exitLocal, text: text, hint: fmt.Sprintf("Begin one with %q.", o.command("-init"))}
 }
 
 func (o *rekeyFlags) begin(ctx context.Context, c *Call, cl *client.Client) error {
@@ -95,7 +128,7 @@ func (o *rekeyFlags) begin(ctx context.Context, c *Call, cl *client.Client) erro
 	if err != nil {
 		return local(err)
 	}
-	status, err := call[api.Rekey](ctx, cl, http.MethodPut, "sys/rekey/init", struct {
+	status, err := call[api.Rekey](ctx, cl, http.MethodPut, o.at("init"), struct {
 		Shares    int      `json:"secret_shares"`
 		Threshold int      `json:"secret_threshold"`
 		PGPKeys   []string `json:"pgp_keys,omitempty"`
@@ -105,10 +138,19 @@ func (o *rekeyFlags) begin(ctx context.Context, c *Call, cl *client.Client) erro
 		return failed(err, "initializing rekey")
 	}
 	if c.table() && !status.VerificationRequired {
-		c.Warn("WARNING! The new shares count as soon as they are shown: whoever loses them then loses\n" +
-			"what is stored. With -verify they must be given back first.\n")
+		c.Warn(o.warning())
 	}
 	return c.printRekey(status)
+}
+
+// warning says what becomes of who loses shares that nobody verified.
+func (o *rekeyFlags) warning() string {
+	lost := "what is stored"
+	if *o.target == targetRecovery {
+		lost = "the way to a new root token"
+	}
+	return "WARNING! The new shares count as soon as they are shown: whoever loses them then loses\n" +
+		lost + ". With -verify they must be given back first.\n"
 }
 
 func (o *rekeyFlags) give(ctx context.Context, c *Call, cl *client.Client, underWay string) error {
@@ -116,14 +158,14 @@ func (o *rekeyFlags) give(ctx context.Context, c *Call, cl *client.Client, under
 	if err != nil {
 		return err
 	}
-	raw, err := call[json.RawMessage](ctx, cl, http.MethodPut, "sys/rekey/update", share)
+	raw, err := call[json.RawMessage](ctx, cl, http.MethodPut, o.at("update"), share)
 	if err != nil {
-		return failed(err, "posting unseal key")
+		return failed(err, "posting %s", o.keyName())
 	}
 	var done api.RekeyUpdate
 	var status api.Rekey
 	if json.Unmarshal(*raw, &done) != nil || json.Unmarshal(*raw, &status) != nil {
-		return errors.New("PUT sys/rekey/update: the answer cannot be read")
+		return fmt.Errorf("PUT %s: the answer cannot be read", o.at("update"))
 	}
 	switch {
 	case !done.Complete:
@@ -131,11 +173,11 @@ func (o *rekeyFlags) give(ctx context.Context, c *Call, cl *client.Client, under
 	case !c.table():
 		return c.PrintValue(done)
 	}
-	printNewShares(c, &done)
+	o.printNewShares(c, &done)
 	return nil
 }
 
-func printNewShares(c *Call, done *api.RekeyUpdate) {
+func (o *rekeyFlags) printNewShares(c *Call, done *api.RekeyUpdate) {
 	for i, key := range done.KeysBase64 {
 		text := fmt.Sprintf("Key %d: %s", i+1, key)
 		if i < len(done.PGPFingerprints) {
@@ -145,13 +187,13 @@ func printNewShares(c *Call, done *api.RekeyUpdate) {
 	}
 	c.Print("\nOperation nonce: " + done.Nonce + "\n")
 	if !done.VerificationRequired {
-		c.Print(fmt.Sprintf(`The unseal key now has these %d shares; the old ones are void. Give each to someone
-else, and keep them safe: they are shown once.`, len(done.KeysBase64)))
+		c.Print(fmt.Sprintf(`The %s now has these %d shares; the old ones are void. Give each to someone
+else, and keep them safe: they are shown once.`, o.keyName(), len(done.KeysBase64)))
 		return
 	}
 	c.Print("Verification nonce: " + done.VerificationNonce + "\n\n" +
 		fmt.Sprintf(`These %d shares count once enough of them have been given back: until then the old
-ones unseal. Have their holders run "%s operator rekey -verify".`, len(done.KeysBase64), program))
+ones do. Have their holders run %q.`, len(done.KeysBase64), o.command("-verify")))
 }
 
 func (c *Call) printRekey(s *api.Rekey) error {

@@ -8,9 +8,7 @@ import (
 	"github.com/cofferhq/coffer/client"
 )
 
-const rekeyVerify = "sys/rekey/verify"
-
-// rekeyVerification answers sys/rekey/verify.
+// rekeyVerification answers …/verify.
 type rekeyVerification struct {
 	Nonce     string `json:"nonce"`
 	Started   bool   `json:"started"`
@@ -24,13 +22,13 @@ type rekeyVerification struct {
 // that are to be given back.
 func (o *rekeyFlags) verification(ctx context.Context, c *Call, cl *client.Client) error {
 	if *o.cancel {
-		return cancelCeremony(ctx, c, cl, rekeyVerify, "canceling rekey verification",
+		return cancelCeremony(ctx, c, cl, o.at("verify"), "canceling rekey verification",
 			"Canceled rekey verification (if it was started): the new shares can be given back from the first on")
 	}
-	status, err := call[rekeyVerification](ctx, cl, http.MethodGet, rekeyVerify, nil)
+	status, err := call[rekeyVerification](ctx, cl, http.MethodGet, o.at("verify"), nil)
 	switch {
 	case client.StatusOf(err) == http.StatusBadRequest:
-		return noRekey("No rekey verification is in progress")
+		return o.noRekey("No rekey verification is in progress")
 	case err != nil:
 		return failed(err, "getting rekey verification status")
 	case *o.status:
@@ -40,8 +38,8 @@ func (o *rekeyFlags) verification(ctx context.Context, c *Call, cl *client.Clien
 	if err != nil {
 		return err
 	}
-	if status, err = call[rekeyVerification](ctx, cl, http.MethodPut, rekeyVerify, share); err != nil {
-		return failed(err, "posting new unseal key")
+	if status, err = call[rekeyVerification](ctx, cl, http.MethodPut, o.at("verify"), share); err != nil {
+		return failed(err, "posting new %s", o.keyName())
 	}
 	if status.Complete && c.table() {
 		c.Success("Rekey verification complete. The new shares have replaced the old ones.")

@@ -131,7 +131,11 @@ func (o *serverFlags) run(ctx context.Context, c *Call) error {
 	if err != nil {
 		return local(err)
 	}
-	log, file, err := o.logger(c, &cfg.Log)
+	level, err := o.level(c, &cfg.Log)
+	if err != nil {
+		return local(err)
+	}
+	log, file, err := o.logger(c, &cfg.Log, level)
 	if err != nil {
 		return local(err)
 	}
@@ -139,7 +143,7 @@ func (o *serverFlags) run(ctx context.Context, c *Call) error {
 		defer file.Close()
 	}
 	opts := server.Options{
-		Config: cfg, Log: log, LogFile: file, Reload: reload, Dev: *o.dev, DevKVv1: *o.devV1,
+		Config: cfg, Log: log, LogLevel: level, LogFile: file, Reload: reload, Dev: *o.dev, DevKVv1: *o.devV1,
 		SelfInit: len(*o.configs) == 0, RootToken: o.rootToken(c),
 	}
 	failed := make(chan error, 1) // what keeps the first keys from reaching anyone

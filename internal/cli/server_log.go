@@ -15,17 +15,14 @@ import (
 
 // logger makes the server's log, and returns its file if it has one. Flags win
 // over the environment, and that over the configuration.
-func (o *serverFlags) logger(c *Call, l *config.Log) (*slog.Logger, *server.LogFile, error) {
-	level, err := o.level(c, l)
-	if err != nil {
-		return nil, nil, err
-	}
+func (o *serverFlags) logger(c *Call, l *config.Log, level slog.Leveler) (*slog.Logger, *server.LogFile, error) {
 	format := cmp.Or(*o.logFormat, c.setting("LOG_FORMAT"), string(l.Format), "standard")
 	if format != "standard" && format != "json" {
 		return nil, nil, fmt.Errorf("COFFER_LOG_FORMAT: want standard or json")
 	}
 	out, file := c.Stderr, (*server.LogFile)(nil)
 	if path := cmp.Or(*o.file, l.File); path != "" {
+		var err error
 		if file, err = openLog(c.Stderr, path, l); err != nil {
 			return nil, nil, err
 		}
@@ -38,7 +35,8 @@ func (o *serverFlags) logger(c *Call, l *config.Log) (*slog.Logger, *server.LogF
 	return slog.New(slog.NewTextHandler(out, opts)), file, nil
 }
 
-func (o *serverFlags) level(c *Call, l *config.Log) (slog.Level, error) {
+// level is how much is logged at first; it may be changed while the server runs.
+func (o *serverFlags) level(c *Call, l *config.Log) (*slog.LevelVar, error) {
 	level := l.Level
 	if *o.dev {
 		level = slog.LevelWarn // the banner says what matters
@@ -49,10 +47,12 @@ func (o *serverFlags) level(c *Call, l *config.Log) (slog.Level, error) {
 		level = config.LevelTrace
 	default:
 		if err := level.UnmarshalText([]byte(text)); err != nil {
-			return 0, fmt.Errorf("-log-level: %q is none of trace, debug, info, warn, error", text)
+			return nil, fmt.Errorf("-log-level: %q is none of trace, debug, info, warn, error", text)
 		}
 	}
-	return level, nil
+	at := new(slog.LevelVar)
+	at.Set(level)
+	return at, nil
 }
 
 // defaultLogAge is Vault's.

@@ -30,6 +30,9 @@ type Config struct {
 	MaxLeaseTTL               time.Duration // zero: 768 h
 	DefaultMaxRequestDuration time.Duration // zero: 90 s
 
+	// RotationPrograms are the paths of the programs that rotations may run.
+	RotationPrograms []string
+
 	UI                     bool   // serve the web interface; without effect, as there is none
 	PIDFile                string // empty: none is written
 	DisableMlock           bool   // do not ask the system to keep secrets out of swap

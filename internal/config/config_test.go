@@ -76,6 +76,7 @@ cluster_name = "main"
 default_lease_ttl = "1d"
 max_lease_ttl     = 172800
 default_max_request_duration = "60s"
+rotation_programs = ["/usr/local/bin/rotate-token", "/opt/rotate"]
 ui        = false
 log_level = "Debug"
 log_format = "json"
@@ -114,6 +115,7 @@ const everythingJSON = `{
 "telemetry": {"prometheus_retention_time": 0, "disable_hostname": true},
 "api_addr": "https://coffer.example.com:8200", "cluster_name": "main",
 "default_lease_ttl": "24h", "max_lease_ttl": "48h", "default_max_request_duration": 60,
+"rotation_programs": "/usr/local/bin/rotate-token, /opt/rotate",
 "ui": false, "log_level": "debug", "log_format": "json", "log_file": "/var/log/coffer.log",
 "log_rotate_bytes": 10000000, "log_rotate_duration": "12h", "log_rotate_max_files": 5,
 "pid_file": "/run/coffer.pid", "disable_mlock": true, "enable_response_header_hostname": true,
@@ -159,6 +161,7 @@ func wantEverything() *Config {
 		APIAddr: "https://coffer.example.com:8200", ClusterName: "main",
 		DefaultLeaseTTL: 24 * time.Hour, MaxLeaseTTL: 48 * time.Hour,
 		DefaultMaxRequestDuration: time.Minute,
+		RotationPrograms:          []string{"/usr/local/bin/rotate-token", "/opt/rotate"},
 		PIDFile:                   "/run/coffer.pid", DisableMlock: true, ResponseHeaderHostname: true,
 	}
 }
@@ -209,6 +212,14 @@ func TestProblemsNameTheirLineAndField(t *testing.T) {
 				`6: cluster_addr: expected a URL such as "https://coffer.example.com:8200"`,
 				`8: telemetry.prometheus_retention_time: expected a duration such as 90, "90s", "1h30m" or "1d"`,
 			},
+		},
+		{
+			"programs are named by absolute paths", "rotation_programs = [\"/opt/ok\", \"rotate\"]\n",
+			[]string{`1: rotation_programs: expected absolute paths such as "/usr/local/bin/rotate-token", got "rotate"`},
+		},
+		{
+			"a program's path goes no way round", `rotation_programs = "/opt/../tmp/x"`,
+			[]string{`1: rotation_programs: expected absolute paths such as "/usr/local/bin/rotate-token", got "/opt/../tmp/x"`},
 		},
 		{
 			"a log file has no negative size", "log_rotate_bytes = -1", []string{`1: log_rotate_bytes: cannot be negative`},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"path/filepath"
 	"time"
 
 	"github.com/cofferhq/coffer/internal/stanza"
@@ -33,6 +34,8 @@ var topKeys = keys[loading]{
 	"default_max_request_duration": duration(func(l *loading) *time.Duration {
 		return &l.DefaultMaxRequestDuration
 	}),
+
+	"rotation_programs": as(programs, func(l *loading) *[]string { return &l.RotationPrograms }),
 
 	"ui": inert(value.bool, func(l *loading) *bool { return &l.UI },
 		func(wanted bool) bool { return wanted }, "there is no web interface yet"),
@@ -104,6 +107,21 @@ func notNegative[V int64 | time.Duration](read func(value) (V, error)) func(valu
 		}
 		return got, err
 	}
+}
+
+// programs reads a list of absolute paths. Whether there is something there is seen
+// when it is needed.
+func programs(v value) ([]string, error) {
+	paths, err := v.texts()
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range paths {
+		if !filepath.IsAbs(path) || filepath.Clean(path) != path {
+			return nil, fmt.Errorf("expected absolute paths such as \"/usr/local/bin/rotate-token\", got %q", path)
+		}
+	}
+	return paths, nil
 }
 
 // address reads the URL of a server, without a path.

@@ -64,6 +64,8 @@ type Answer struct {
 
 	after func() // runs when the answer is on record; may be nil
 
+	secret logical.SecretVersion // that Data gives away; zero: none
+
 	// What the answer gives away, to be taken back if it can't be recorded.
 	issued []string // ids of service tokens
 	leased string   // id of the lease; empty: none

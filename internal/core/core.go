@@ -15,12 +15,15 @@ import (
 	"github.com/cofferhq/coffer/internal/audit"
 	"github.com/cofferhq/coffer/internal/authz"
 	"github.com/cofferhq/coffer/internal/barrier"
+	"github.com/cofferhq/coffer/internal/consumer"
 	"github.com/cofferhq/coffer/internal/custody"
 	"github.com/cofferhq/coffer/internal/due"
 	"github.com/cofferhq/coffer/internal/lease"
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/mount"
 	"github.com/cofferhq/coffer/internal/quota"
+	"github.com/cofferhq/coffer/internal/rotate"
+	"github.com/cofferhq/coffer/internal/source"
 	"github.com/cofferhq/coffer/internal/storage"
 	"github.com/cofferhq/coffer/internal/token"
 )
@@ -43,6 +46,11 @@ type Options struct {
 	DefaultLeaseTTL time.Duration // zero: 768 h
 	MaxLeaseTTL     time.Duration // zero: 768 h
 
+	// Sources are where rotations find new secrets; may be empty.
+	Sources source.Kinds
+	// Rotated is told of each attempt of a rotation that has ended, perhaps twice
+	// if the server dies about then. May be nil.
+	Rotated func(name string, e *rotate.Evidence)
 	// Audit is devices that the configuration declares; may be empty.
 	Audit []audit.Declared
 	// FirstMounts is what a new server gets beside the system's own; may be nil.
@@ -56,15 +64,18 @@ const defaultTTL = 768 * time.Hour
 // use.
 type Core struct {
 	Options
-	kinds    map[string]logical.Kind // type → kind
-	barrier  *barrier.Barrier
-	tokens   *token.Store
-	leases   *lease.Store
-	policies *authz.Store
-	quotas   *quota.Store
-	devices  *audit.Broker
-	underway underway
-	log      *slog.Logger
+	kinds     map[string]logical.Kind // type → kind
+	barrier   *barrier.Barrier
+	tokens    *token.Store
+	leases    *lease.Store
+	policies  *authz.Store
+	quotas    *quota.Store
+	devices   *audit.Broker
+	consumers *consumer.Store
+	rotator   *rotate.Rotator
+	underway  underway
+	queues    map[line]queue // the calls of each sort
+	log       *slog.Logger
 
 	live   atomic.Pointer[live]     // nil while sealed
 	follow atomic.Pointer[follower] // of the last unsealing
@@ -77,6 +88,7 @@ type Core struct {
 
 	mu     sync.Mutex // guards the fields below, and unsealing and sealing as a whole
 	runner *due.Runner
+	aside  func() // ends what runs beside the runner, and waits for that
 	epoch  uint64 // of the last unsealing
 }
 
@@ -85,6 +97,7 @@ type Core struct {
 type live struct {
 	table   *mount.Table
 	surface *surface
+	voids   voids
 	epoch   uint64 // counts the unsealings: requests do not outlive theirs
 }
 
@@ -96,23 +109,30 @@ func New(o Options) *Core {
 	if o.MaxLeaseTTL == 0 {
 		o.MaxLeaseTTL = defaultTTL
 	}
+	o.Barrier.Now = o.Now
 	c := &Core{
 		Options: o, barrier: o.Barrier, log: o.Log,
-		kinds:    make(map[string]logical.Kind),
-		enabled:  make(map[string]deviceRecord),
-		tokens:   token.NewStore(o.Barrier, o.Barrier),
-		policies: authz.NewStore(o.Barrier, RootNamespace),
-		quotas:   quota.NewStore(o.Barrier, RootNamespace),
-		devices:  audit.NewBroker(),
+		kinds:     make(map[string]logical.Kind),
+		enabled:   make(map[string]deviceRecord),
+		tokens:    token.NewStore(o.Barrier, o.Barrier),
+		policies:  authz.NewStore(o.Barrier, RootNamespace),
+		quotas:    quota.NewStore(o.Barrier, RootNamespace),
+		devices:   audit.NewBroker(),
+		consumers: consumer.NewStore(o.Barrier, RootNamespace),
 	}
+	c.rotator = rotate.New(rotate.Options{
+		Store: o.Barrier, Namespace: RootNamespace, Kinds: o.Sources, House: publisher{c}, Consumers: tallier{c}, Log: o.Log, Now: o.Now,
+	})
 	c.leases = lease.NewStore(o.Barrier, c.freeLease)
 	c.tokens.OnRevoke(func(ctx context.Context, t *token.Token) error {
 		return c.leases.RevokeToken(ctx, t.Namespace, t.ID, c.Now())
 	})
 	c.tokens.OnRevoke(c.emptyCubbyhole)
+	c.tokens.CheckBatch(c.voided)
 	for _, k := range append(o.Kinds, o.System(c)...) {
 		c.kinds[k.Type] = k
 	}
+	c.queues = newQueues(c.kinds)
 	return c
 }
 
@@ -126,6 +146,9 @@ func (c *Core) Leases() *lease.Store { return c.leases }
 
 // Policies returns the policy store.
 func (c *Core) Policies() *authz.Store { return c.policies }
+
+// Rotator returns what rotates secrets.
+func (c *Core) Rotator() *rotate.Rotator { return c.rotator }
 
 // Devices returns the audit devices.
 func (c *Core) Devices() *audit.Broker { return c.devices }
@@ -154,6 +177,9 @@ func (c *Core) startLocked(ctx context.Context) error {
 	if err := c.syncConfigured(ctx); err != nil {
 		return err
 	}
+	if err := c.startKeyChecks(ctx); err != nil {
+		return err
+	}
 	c.epoch++
 	follow, err := c.startFollower(ctx, c.epoch)
 	if err != nil {
@@ -161,11 +187,16 @@ func (c *Core) startLocked(ctx context.Context) error {
 	}
 	c.follow.Store(follow)
 	c.runner = due.Start(c.barrier, map[due.Kind]due.Handler{
-		token.Kind: func(ctx context.Context, i due.Item) error { return c.tokens.Expire(ctx, i, c.Now()) },
-		lease.Kind: func(ctx context.Context, i due.Item) error { return c.leases.Expire(ctx, i, c.Now()) },
-		leaving:    c.finishUnmount,
-		pruning:    c.prune,
+		token.Kind:  func(ctx context.Context, i due.Item) error { return c.tokens.Expire(ctx, i, c.Now()) },
+		lease.Kind:  func(ctx context.Context, i due.Item) error { return c.leases.Expire(ctx, i, c.Now()) },
+		rotate.Kind: c.rotator.Do,
+		leaving:     c.finishUnmount,
+		working:     c.work,
+		pruning:     c.prune,
+		keyChecking: c.checkKey,
 	}, c.log, c.Now)
+	c.rotator.NewEpoch() // reads from before the last sealing may be forgotten
+	c.aside = inBackground(c.keepObserving)
 	c.log.Info("unsealed", "cluster", c.barrier.ClusterID())
 	return nil
 }
@@ -178,6 +209,9 @@ func (c *Core) stopLocked() {
 	}
 	c.follow.Load().Close() // first, or it would bring live back
 	c.runner.Close()
+	c.aside()
+	c.saveConsumers()
+	c.saveUsage()
 	c.live.Store(nil) // before the devices: see record
 	for _, m := range l.table.All() {
 		closeEngine(m, c.log)
@@ -185,7 +219,20 @@ func (c *Core) stopLocked() {
 	if err := c.devices.Close(); err != nil {
 		c.log.Error("closing the audit", "error", err)
 	}
+	c.consumers.Forget()
 	c.tokens.Forget() // what engines remember goes with them
+}
+
+// inBackground runs fn in a goroutine of its own. What it returns ends fn's context and
+// waits until fn has returned.
+func inBackground(fn func(ctx context.Context)) (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		fn(ctx)
+	}()
+	return func() { cancel(); <-done }
 }
 
 func closeEngine(m *mount.Mounted, log *slog.Logger) {
@@ -212,9 +259,7 @@ func (c *Core) freeLease(ctx context.Context, l *lease.Lease) error {
 	if err != nil || m == nil || m.Engine.RevokeLease == nil {
 		return err
 	}
-	return c.withPart(ctx, m, func(r *logical.Request) error {
-		return m.Engine.RevokeLease(ctx, r, &logical.Lease{TTL: l.TTL, Renewable: l.Renewable, State: l.State})
-	})
+	return m.Engine.RevokeLease(ctx, c.byItself(m), &logical.Lease{TTL: l.TTL, Renewable: l.Renewable, State: l.State})
 }
 
 // withPart runs fn with a request of nobody on the rows of a mount.

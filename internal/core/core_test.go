@@ -39,6 +39,7 @@ type house struct {
 	store storage.Store
 	key   secret.Bytes // the only share
 	log   *safeBuffer
+	world *world
 
 	clock    atomic.Int64 // Unix seconds
 	onLend   func(r *logical.Request)
@@ -115,7 +116,7 @@ func (h *house) login(_ context.Context, r *logical.Request) (*logical.Response,
 // store.
 func newHouse(t testing.TB, wrap ...func(storage.Store) storage.Store) *house {
 	t.Helper()
-	h := &house{t: t, log: &safeBuffer{}, store: inmem.New()}
+	h := &house{t: t, log: &safeBuffer{}, store: inmem.New(), world: &world{users: map[string]bool{}}}
 	for _, w := range wrap {
 		h.store = w(h.store)
 	}
@@ -140,7 +141,7 @@ func (h *house) newCore() *core.Core {
 	b := barrier.New(h.store)
 	return core.New(core.Options{
 		Store: h.store, Barrier: b, Keeper: custody.New(h.store, b, nil), Now: h.now,
-		Kinds: []logical.Kind{kv.Kind, cubbyhole.Kind, h.lender(false), h.lender(true)},
+		Kinds: []logical.Kind{kv.Kind, cubbyhole.Kind, h.lender(false), h.lender(true), h.world.kind()},
 		Log:   slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		FirstMounts: []*mount.Entry{
 			{Path: "secret/", Type: "kv", Options: map[string]string{"version": "1"}},

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,7 +18,6 @@ import (
 
 // deviceRecord is an audit device as it is stored.
 type deviceRecord struct {
-	Version     int               `json:"v"`
 	Type        string            `json:"type"`
 	Description string            `json:"desc,omitempty"`
 	Options     map[string]string `json:"opt,omitempty"`
@@ -30,7 +28,7 @@ type deviceRecord struct {
 	Configured bool `json:"conf,omitempty"`
 }
 
-const deviceVersion = 1
+var deviceForm = storage.Form[deviceRecord]{Name: "audit device record", Version: 1}
 
 func deviceTable() string {
 	return configuration() + storage.Plain(RootNamespace) + storage.Plain("audit")
@@ -58,11 +56,8 @@ func (c *Core) storedDevices(ctx context.Context, tx *storage.Tx) ([]device, err
 			return nil, err
 		}
 		d := device{path: name.Text()}
-		if err := json.Unmarshal(row.Value, &d.deviceRecord); err != nil {
-			return nil, fmt.Errorf("audit device record: %w", err)
-		}
-		if d.Version != deviceVersion {
-			return nil, fmt.Errorf("audit device record: version %d is newer than this coffer", d.Version)
+		if err := deviceForm.Decode(row.Value, &d.deviceRecord); err != nil {
+			return nil, err
 		}
 		all = append(all, d)
 	}
@@ -71,12 +66,11 @@ func (c *Core) storedDevices(ctx context.Context, tx *storage.Tx) ([]device, err
 }
 
 func putDevice(tx *storage.Tx, d device) error {
-	d.Version = deviceVersion
 	if d.Salt == nil {
 		d.Salt = make([]byte, 32)
 		rand.Read(d.Salt) // never fails
 	}
-	value, err := json.Marshal(d.deviceRecord)
+	value, err := deviceForm.Encode(&d.deviceRecord)
 	if err != nil {
 		return err
 	}

@@ -101,10 +101,14 @@ func (c *Core) reload(ctx context.Context, epoch uint64) error {
 	if err != nil {
 		return err
 	}
+	voids, err := c.loadVoids(ctx)
+	if err != nil {
+		return err
+	}
 	if err := c.loadDevices(ctx); err != nil {
 		return err
 	}
-	c.live.Store(&live{table: table, surface: surface, epoch: epoch})
+	c.live.Store(&live{table: table, surface: surface, voids: voids, epoch: epoch})
 	if previous != nil {
 		c.closeGone(previous, table)
 	}

@@ -19,7 +19,8 @@ const RootNamespace = "root"
 // visit is one call on its way through Handle. Each step fills its part.
 type visit struct {
 	*Call
-	ns string
+	ns   string
+	left chan struct{} // closed when the call is over; guarded by underway, nil if nobody waits
 
 	// route
 	live   *live
@@ -40,9 +41,10 @@ type visit struct {
 	verdict policy.Verdict
 }
 
-// Handle does one call: route, limit, identify, decide, record, engine and
-// settle, record. No record, no work; no record, no answer. What is over a limit
-// is no work, and is answered without a record unless one is wanted.
+// Handle does one call: route, limit, wait for its turn, identify, decide, record,
+// engine and settle, record. No record, no work; no record, no answer. What is
+// over a limit is no work, and is answered without a record unless one is wanted;
+// nor is what gave up waiting.
 //
 // Every error is one of the kinds of package logical, or internal.
 func (c *Core) Handle(ctx context.Context, call *Call) (*Answer, error) {
@@ -55,6 +57,11 @@ func (c *Core) Handle(ctx context.Context, call *Call) (*Answer, error) {
 	if err := c.limit(ctx, v); err != nil {
 		return nil, c.refuseOverLimit(ctx, v, err)
 	}
+	q := c.queueOf(v)
+	if err := q.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer q.leave()
 	refusal := c.identify(ctx, v)
 	if refusal == nil {
 		refusal = c.decide(ctx, v)
@@ -81,6 +88,7 @@ func (c *Core) Handle(ctx context.Context, call *Call) (*Answer, error) {
 		c.undo(answer)
 		return nil, err
 	}
+	c.observe(v, answer)
 	if answer.after != nil {
 		answer.after()
 	}
@@ -118,8 +126,15 @@ func (c *Core) route(v *visit) error {
 	if v.found = endpoint != nil; v.found {
 		v.action, v.params = endpoint.Action(v.Op), params
 	}
+	if v.action != nil && v.action.Open && len(v.Body) > maxOpenBody {
+		return logical.Errorf(logical.ErrTooLarge, "the body is larger than the %d bytes this path takes", maxOpenBody)
+	}
 	return nil
 }
+
+// maxOpenBody bounds what those who have shown nothing yet can have taken apart
+// and put on record. No login needs as much.
+const maxOpenBody = 1 << 20
 
 // checkPath refuses what no client means and some proxy might read otherwise.
 func checkPath(path string) error {

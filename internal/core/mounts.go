@@ -95,6 +95,9 @@ func (c *Core) engine(e *mount.Entry, rev storage.Revision, old *mount.Mounted) 
 	if m.Engine, err = kind.New(m.Point); err != nil {
 		return nil, fmt.Errorf("mount %s: %w", e.Path, err)
 	}
+	if old != nil && m.Engine.Succeed != nil {
+		m.Engine.Succeed(old.Engine)
+	}
 	return m, nil
 }
 
@@ -194,6 +197,9 @@ func (c *Core) Move(ctx context.Context, from, to string) error {
 		return err
 	}
 	rev, err := storage.Update(ctx, c.barrier, func(tx *storage.Tx) error {
+		if err := c.voidBelow(ctx, tx, m.Path); err != nil {
+			return err
+		}
 		return mount.Change(ctx, tx, RootNamespace, m.ID, func(e *mount.Entry, others []*mount.Entry) error {
 			if err := mount.Free(to, others); err != nil {
 				return err
@@ -268,10 +274,18 @@ func (c *Core) finishUnmount(ctx context.Context, item due.Item) error {
 		if err := c.freeMount(ctx, m); err != nil {
 			return err
 		}
+		if m.Engine.Leave != nil {
+			if err := m.Engine.Leave(ctx, c.byItself(m)); err != nil {
+				return err
+			}
+		}
 		if err := c.deleteBelow(ctx, m.Data); err != nil {
 			return err
 		}
 		if err := c.quotas.Forget(ctx, m.ID); err != nil {
+			return err
+		}
+		if err := c.deleteBelow(ctx, c.consumers.Below(m.ID)); err != nil {
 			return err
 		}
 	}
@@ -365,8 +379,11 @@ func (c *Core) emptyCubbyhole(ctx context.Context, t *token.Token) error {
 	return c.deleteBelow(ctx, l.cubbyhole().Data+storage.Plain("t")+storage.Name(t.ID))
 }
 
-// prune removes old events and comes back later.
+// prune removes old events and consumers that have gone, and comes back later.
 func (c *Core) prune(ctx context.Context, item due.Item) error {
+	if err := c.tidyConsumers(ctx); err != nil {
+		return err
+	}
 	for more := true; more; {
 		_, err := storage.Update(ctx, c.barrier, func(tx *storage.Tx) (err error) {
 			if more, err = event.Prune(ctx, tx, c.Now()); err != nil || more {

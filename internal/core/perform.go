@@ -14,27 +14,16 @@ import (
 
 // perform runs the engine and settles what its answer brings, in one commit.
 func (c *Core) perform(ctx context.Context, v *visit) (*Answer, error) {
+	var err error
+	act := v.act
+	if v.action.Outside {
+		act, err = c.outside(ctx, v)
+	}
 	var answer *Answer
-	attempts := 0
-	rev, err := storage.Update(ctx, c.barrier, func(tx *storage.Tx) error {
-		if attempts++; attempts > 1 {
-			if err := c.again(v); err != nil {
-				return err
-			}
-		}
-		v.request.Part = tx.Below(v.mount.Data)
-		v.request.Events = nil
-		resp, err := v.action.Do(ctx, v.request)
-		if err != nil {
-			return err
-		}
-		answer, err = c.settle(ctx, tx, v, resp)
-		if tx.Changed() {
-			// What was written is lost if the mount is gone by now: then don't.
-			tx.Expect(mount.TableKey(v.ns)+storage.Plain(v.mount.ID), v.mount.Revision)
-		}
-		return err
-	})
+	var rev storage.Revision
+	if err == nil {
+		answer, rev, err = c.commit(ctx, v, act)
+	}
 	if err == nil {
 		err = c.useWrapping(ctx, v, answer)
 	}
@@ -49,6 +38,39 @@ func (c *Core) perform(ctx context.Context, v *visit) (*Answer, error) {
 	}
 	answer.Revision = rev
 	return answer, nil
+}
+
+// action is what a request does in the commit that settles it.
+type action func(ctx context.Context, r *logical.Request) (*logical.Response, error)
+
+// act is the action of the endpoint that v is routed to at that moment.
+func (v *visit) act(ctx context.Context, r *logical.Request) (*logical.Response, error) {
+	return v.action.Do(ctx, r)
+}
+
+// commit runs act and settles what it answers, in one commit.
+func (c *Core) commit(ctx context.Context, v *visit, act action) (answer *Answer, rev storage.Revision, err error) {
+	attempts := 0
+	rev, err = storage.Update(ctx, c.barrier, func(tx *storage.Tx) error {
+		if attempts++; attempts > 1 {
+			if err := c.again(v); err != nil {
+				return err
+			}
+		}
+		v.request.Part = tx.Below(v.mount.Data)
+		v.request.Events, v.request.Tasks = nil, nil
+		resp, err := act(ctx, v.request)
+		if err != nil {
+			return err
+		}
+		answer, err = c.settle(ctx, tx, v, resp)
+		if tx.Changed() {
+			// What was written is lost if the mount is gone by now: then don't.
+			tx.Expect(mount.TableKey(v.ns)+storage.Plain(v.mount.ID), v.mount.Revision)
+		}
+		return err
+	})
+	return answer, rev, err
 }
 
 // again routes v anew after a conflict: meanwhile its mount may have been tuned,

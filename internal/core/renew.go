@@ -74,11 +74,7 @@ func (c *Core) RenewLease(ctx context.Context, id string, increment time.Duratio
 	}
 	if m != nil && m.Engine.RenewLease != nil {
 		asked := &logical.Lease{TTL: l.Left(c.Now()), MaxTTL: l.MaxTTL, Renewable: l.Renewable, State: l.State}
-		err := c.withPart(ctx, m, func(r *logical.Request) error {
-			_, err := m.Engine.RenewLease(ctx, r, asked)
-			return err
-		})
-		if err != nil {
+		if err := m.Engine.RenewLease(ctx, c.byItself(m), asked); err != nil {
 			return nil, err
 		}
 	}

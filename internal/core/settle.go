@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/cofferhq/coffer/internal/event"
 	"github.com/cofferhq/coffer/internal/identity"
 	"github.com/cofferhq/coffer/internal/lease"
 	"github.com/cofferhq/coffer/internal/logical"
@@ -18,10 +17,8 @@ import (
 // the answer away if it is to be wrapped. All of it is part of tx.
 func (c *Core) settle(ctx context.Context, tx *storage.Tx, v *visit, resp *logical.Response) (*Answer, error) {
 	a := &Answer{RequestID: v.ID, MountType: v.mount.Type}
-	for _, e := range v.request.Events {
-		if err := event.Append(tx, v.ns, v.mount.Point, v.ID, v.Now, e); err != nil {
-			return nil, err
-		}
+	if err := leaveWord(tx, v.request); err != nil {
+		return nil, err
 	}
 	if v.mount.Type == "cubbyhole" && v.Op == logical.Write {
 		if _, err := c.attach(ctx, tx, v); err != nil {
@@ -44,7 +41,7 @@ func (c *Core) settle(ctx context.Context, tx *storage.Tx, v *visit, resp *logic
 		return nil, err
 	}
 	a.NotFound, a.Warnings, a.Raw, a.TopLevel = resp.NotFound, resp.Warnings, resp.Raw, resp.TopLevel
-	a.Accepted = resp.Accepted
+	a.Accepted, a.secret = resp.Accepted, resp.Secret
 	a.LeaseID, a.LeaseDuration, a.Renewable, a.after = resp.LeaseID, resp.TTL, resp.Renewable, resp.After
 	a.Empty = a.Data == nil && len(a.Warnings) == 0 && a.Raw == nil && resp.Auth == nil && resp.LeaseID == ""
 	if resp.Auth != nil {

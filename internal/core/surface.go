@@ -2,9 +2,7 @@ package core
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/textproto"
 	"slices"
 	"strings"
@@ -22,21 +20,22 @@ type surface struct {
 
 // auditedHeader is a header of requests that is put on record.
 type auditedHeader struct {
-	Version int    `json:"v"`
-	Hash    bool   `json:"hash,omitempty"`
-	name    string // in lower case
-	key     string // as Call.Header has it
+	Hash bool   `json:"hash,omitempty"`
+	name string // in lower case
+	key  string // as Call.Header has it
 }
 
 // corsRecord is which web pages of other origins may use the server. The zero
 // value is none.
 type corsRecord struct {
-	Version int      `json:"v"`
 	Origins []string `json:"origins"`           // "*": any
 	Headers []string `json:"headers,omitempty"` // that they may send, beside the usual ones
 }
 
-const surfaceVersion = 1
+var (
+	headerForm = storage.Form[auditedHeader]{Name: "audited header record", Version: 1}
+	corsForm   = storage.Form[corsRecord]{Name: "CORS record", Version: 1}
+)
 
 func headerTable() string {
 	return configuration() + storage.Plain(RootNamespace) + storage.Plain("header")
@@ -71,11 +70,8 @@ func readCORS(ctx context.Context, tx *storage.Tx) (corsRecord, error) {
 		return corsRecord{}, err
 	}
 	var r corsRecord
-	if err := json.Unmarshal(row.Value, &r); err != nil {
-		return corsRecord{}, fmt.Errorf("CORS record: %w", err)
-	}
-	if r.Version != surfaceVersion {
-		return corsRecord{}, fmt.Errorf("CORS record: version %d is newer than this coffer", r.Version)
+	if err := corsForm.Decode(row.Value, &r); err != nil {
+		return corsRecord{}, err
 	}
 	return r, nil
 }
@@ -92,11 +88,8 @@ func readHeaders(ctx context.Context, tx *storage.Tx) ([]auditedHeader, error) {
 			return nil, err
 		}
 		h := auditedHeader{name: name.Text(), key: textproto.CanonicalMIMEHeaderKey(name.Text())}
-		if err := json.Unmarshal(row.Value, &h); err != nil {
-			return nil, fmt.Errorf("audited header record: %w", err)
-		}
-		if h.Version != surfaceVersion {
-			return nil, fmt.Errorf("audited header record: version %d is newer than this coffer", h.Version)
+		if err := headerForm.Decode(row.Value, &h); err != nil {
+			return nil, err
 		}
 		all = append(all, h)
 	}
@@ -131,7 +124,7 @@ func (c *Core) AuditedHeaders() map[string]bool {
 
 // AuditHeader has a header put on record, from its return on.
 func (c *Core) AuditHeader(ctx context.Context, name string, hash bool) error {
-	value, err := json.Marshal(auditedHeader{Version: surfaceVersion, Hash: hash})
+	value, err := headerForm.Encode(&auditedHeader{Hash: hash})
 	if err != nil {
 		return err
 	}
@@ -159,7 +152,7 @@ func (c *Core) SetCORS(ctx context.Context, origins, headers []string) error {
 	if len(origins) == 0 {
 		return c.change(ctx, storage.Delete(corsKey()))
 	}
-	value, err := json.Marshal(corsRecord{Version: surfaceVersion, Origins: origins, Headers: headers})
+	value, err := corsForm.Encode(&corsRecord{Origins: origins, Headers: headers})
 	if err != nil {
 		return err
 	}

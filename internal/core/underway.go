@@ -1,8 +1,10 @@
 package core
 
 import (
+	"strings"
 	"sync"
 
+	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/sys"
 )
 
@@ -41,6 +43,29 @@ func (u *underway) leave(v *visit) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.calls, v)
+	if v.left != nil {
+		close(v.left)
+	}
+}
+
+// reads returns a channel for each read of path that is being handled, which is
+// closed when it has been.
+func (u *underway) reads(path string) (ended []<-chan struct{}) {
+	for i := range u.shards {
+		s := &u.shards[i]
+		s.mu.Lock()
+		for v := range s.calls {
+			if v.Op != logical.Read || strings.Trim(v.Path, "/") != path {
+				continue
+			}
+			if v.left == nil {
+				v.left = make(chan struct{})
+			}
+			ended = append(ended, v.left)
+		}
+		s.mu.Unlock()
+	}
+	return ended
 }
 
 // UnderWay returns the calls that are being handled, in no order.

@@ -2,7 +2,6 @@ package custody
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -14,13 +13,12 @@ import (
 // configKey is where the seal configuration lies, readable by anyone.
 var configKey = barrier.RawKey("config")
 
-const configVersion = 1
+var configForm = storage.Form[config]{Name: "seal configuration", Version: 1, Member: "version"}
 
 // config is the row that says how the root key is held. It is written in one
 // commit with the keyring.
 type config struct {
-	Version int    `json:"version"`
-	Type    string `json:"type"`
+	Type string `json:"type"`
 
 	// Keys describes the shares that people hold: of the root key if the type is
 	// TypeShamir, else of the recovery key.
@@ -28,6 +26,8 @@ type config struct {
 
 	Root     []byte `json:"root,omitempty"`     // the root key, wrapped by the seal
 	Recovery []byte `json:"recovery,omitempty"` // the recovery key, wrapped by the seal
+
+	rev storage.Revision // of the row, as it was read
 }
 
 // keySet describes the shares of one key. All are zero if there are none.
@@ -56,6 +56,7 @@ func (k *Keeper) load(ctx context.Context) (*config, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.rev = e.Revision
 	initialized, err := k.barrier.Initialized(ctx)
 	if err == nil && !initialized {
 		err = barrier.ErrOrphaned // a configuration is data too
@@ -86,17 +87,12 @@ func incomplete(err error) error {
 }
 
 func parseConfig(value []byte) (*config, error) {
-	var head struct {
-		Version int `json:"version"`
-	}
-	if err := json.Unmarshal(value, &head); err != nil {
-		return nil, refuse(errors.Join(ErrConfig, err), "the seal configuration is damaged")
-	}
-	if head.Version > configVersion {
-		return nil, refuse(ErrConfig, "the seal configuration is of a newer version of coffer")
-	}
 	var cfg config
-	if err := json.Unmarshal(value, &cfg); err != nil || !cfg.sound() {
+	err := configForm.Decode(value, &cfg)
+	if errors.Is(err, storage.ErrNewer) {
+		return nil, refuse(errors.Join(ErrConfig, err), "the seal configuration is of a newer version of coffer: run that version")
+	}
+	if err != nil || !cfg.sound() {
 		return nil, refuse(errors.Join(ErrConfig, err), "the seal configuration is damaged")
 	}
 	return &cfg, nil
@@ -106,9 +102,6 @@ func parseConfig(value []byte) (*config, error) {
 func (c *config) sound() bool {
 	none := c.Keys == keySet{}
 	held := c.Keys.Threshold >= 1 && c.Keys.Threshold <= c.Keys.Shares && c.Keys.Shares <= shamir.MaxShares
-	if c.Version != configVersion {
-		return false
-	}
 	if c.Type == TypeShamir {
 		return held && c.Root == nil && c.Recovery == nil
 	}

@@ -57,8 +57,8 @@ type Keeper struct {
 
 	mu      sync.Mutex // guards the fields below; held by the one who unseals
 	attempt attempt
-	proof   attempt   // see Prove
-	rekey   *rekeying // nil: none is under way
+	proof   attempt                // see Prove
+	rekeys  [numHeldKeys]*rekeying // nil: none is under way
 }
 
 // New returns a Keeper of b, which stands on inner. auto may be nil: then people
@@ -140,7 +140,8 @@ func (k *Keeper) AutoUnseal(ctx context.Context) error {
 	}
 	root, err := k.auto.Unwrap(ctx, cfg.Root)
 	if errors.Is(err, seal.ErrWrongKey) {
-		return refuse(errors.Join(ErrWrongSeal, err), "the key of the %s seal is not the one that this server was initialized with", cfg.Type)
+		return refuse(errors.Join(ErrWrongSeal, err), "the key of the %s seal is not the one that this server was initialized with: "+
+			"put back the key of these data, or the data of this key", cfg.Type)
 	}
 	if err != nil {
 		return fmt.Errorf("unwrap the root key: %w", err)
@@ -167,7 +168,7 @@ func unopened(err error) error {
 func (k *Keeper) Seal() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.attempt, k.proof, k.rekey = attempt{}, attempt{}, nil
+	k.attempt, k.proof, k.rekeys = attempt{}, attempt{}, [numHeldKeys]*rekeying{}
 	k.barrier.Seal()
 }
 

@@ -2,7 +2,6 @@ package custody
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -48,9 +47,9 @@ func (k *Keeper) Init(ctx context.Context, p Params, first func(tx *storage.Tx) 
 	if err != nil {
 		return Result{}, err
 	}
-	row, err := json.Marshal(cfg)
+	row, err := configForm.Encode(cfg)
 	if err != nil {
-		return Result{}, fmt.Errorf("encode the seal configuration: %w", err)
+		return Result{}, err
 	}
 	err = k.barrier.Initialize(ctx, root, first, storage.Put(configKey, row))
 	if errors.Is(err, storage.ErrUnknownOutcome) && k.stored(ctx, row) {
@@ -145,9 +144,9 @@ func checkShares(what string, shares, threshold int) error {
 func (k *Keeper) share(ctx context.Context, p Params, root secret.Bytes) (*config, Result, error) {
 	if k.auto == nil {
 		keys, shares, err := split(root, p.Shares, p.Threshold)
-		return &config{Version: configVersion, Type: TypeShamir, Keys: keys}, Result{Keys: shares}, err
+		return &config{Type: TypeShamir, Keys: keys}, Result{Keys: shares}, err
 	}
-	cfg := &config{Version: configVersion, Type: k.auto.Type()}
+	cfg := &config{Type: k.auto.Type()}
 	var result Result
 	var err error
 	if cfg.Root, err = k.wrap(ctx, root); err != nil || p.RecoveryShares == 0 {

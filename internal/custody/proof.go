@@ -50,7 +50,7 @@ func (k *Keeper) StartProof(ctx context.Context) (Proof, error) {
 	case k.proof.nonce != "":
 		return Proof{}, refuse(ErrAttempt, "root generation already in progress")
 	case cfg.Keys.Threshold == 0:
-		return Proof{}, refuse(ErrAttempt, "this server was initialized without a recovery key")
+		return Proof{}, errNoRecoveryKey()
 	}
 	k.proof = attempt{set: cfg.Keys.Set, nonce: newNonce()}
 	return proofOf(cfg, &k.proof), nil

@@ -2,32 +2,31 @@ package custody
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/cofferhq/coffer/internal/secret"
 	"github.com/cofferhq/coffer/internal/storage"
 )
 
-// rekeying is a change of the root key under way. It is in memory only.
+// rekeying is a change of a held key under way. It is in memory only.
 type rekeying struct {
-	old               attempt // shares of the root key in use
+	old               attempt // shares of the key in use
 	shares, threshold int     // of the new key
 	verify            bool
 	next              *nextKey // nil until the old shares are complete
 }
 
-// nextKey is a root key that has been shared out but is not in use yet: those who
-// got a share must give it back first.
+// nextKey is a key that has been shared out but is not in use yet: those who got
+// a share may have to give it back first.
 type nextKey struct {
-	before, root secret.Bytes // the key in use, and the new one
-	cfg          *config
-	given        attempt // shares of the new key
+	before, key secret.Bytes // the key in use, and the new one
+	keys        keySet       // shares of the new one
+	wrapped     []byte       // the new one, wrapped by the seal, if it is a recovery key
+	given       attempt      // shares of the new key
 }
 
-// RekeyStatus is how far a change of the root key is. All but Required is zero
-// if none is under way.
+// RekeyStatus is how far a change of a key is. All but Required is zero if none
+// is under way.
 type RekeyStatus struct {
 	Started      bool
 	Nonce        string
@@ -42,19 +41,22 @@ type RekeyStatus struct {
 	Verified          int
 }
 
-// RekeyStatus returns how things stand.
-func (k *Keeper) RekeyStatus(ctx context.Context) (RekeyStatus, error) {
+// RekeyStatus returns how things stand. The error has the cause ErrWrongSeal if
+// which is RecoveryKey and this server has none.
+func (k *Keeper) RekeyStatus(ctx context.Context, which HeldKey) (RekeyStatus, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	cfg, err := k.openConfigLocked(ctx)
+	if err == nil && which == RecoveryKey {
+		err = which.there(cfg)
+	}
 	if err != nil {
 		return RekeyStatus{}, err
 	}
-	return k.rekeyStatusLocked(cfg), nil
+	return k.rekeys[which].status(cfg), nil
 }
 
-func (k *Keeper) rekeyStatusLocked(cfg *config) RekeyStatus {
-	r := k.rekey
+func (r *rekeying) status(cfg *config) RekeyStatus {
 	if r == nil {
 		return RekeyStatus{Required: cfg.Keys.Threshold}
 	}
@@ -69,123 +71,147 @@ func (k *Keeper) rekeyStatusLocked(cfg *config) RekeyStatus {
 	return s
 }
 
-// StartRekey begins to replace the root key by one with other shares. With verify
-// the new shares must be given once before they count. The error has the cause
-// ErrAttempt if a change is under way, and ErrWrongSeal if no people hold the
-// root key.
-func (k *Keeper) StartRekey(ctx context.Context, shares, threshold int, verify bool) (RekeyStatus, error) {
+// StartRekey begins to replace a key by one with other shares. With verify the
+// new shares must be given once before they count. The error has the cause
+// ErrAttempt if a change is under way or nobody holds shares of the key, and
+// ErrWrongSeal if this server has no such key.
+func (k *Keeper) StartRekey(ctx context.Context, which HeldKey, shares, threshold int, verify bool) (RekeyStatus, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	cfg, err := k.openConfigLocked(ctx)
-	switch {
-	case err != nil:
-		return RekeyStatus{}, err
-	case cfg.Type != TypeShamir:
-		return RekeyStatus{}, refuse(ErrWrongSeal, "the root key is held by a seal of type %q and has no shares", cfg.Type)
-	case k.rekey != nil:
-		return RekeyStatus{}, refuse(ErrAttempt, "rekey already in progress")
+	if err == nil {
+		err = which.held(cfg)
 	}
-	if err := checkShares("seal", shares, threshold); err != nil {
+	if err == nil && k.rekeys[which] != nil {
+		err = refuse(ErrAttempt, "rekey already in progress")
+	}
+	if err == nil {
+		err = checkShares(which.what(), shares, threshold)
+	}
+	if err != nil {
 		return RekeyStatus{}, err
 	}
-	k.rekey = &rekeying{
+	k.rekeys[which] = &rekeying{
 		old: attempt{set: cfg.Keys.Set, nonce: newNonce()}, shares: shares, threshold: threshold, verify: verify,
 	}
-	return k.rekeyStatusLocked(cfg), nil
+	return k.rekeys[which].status(cfg), nil
 }
 
-// CancelRekey ends the change that is under way, if one is. The root key in use
-// stays.
-func (k *Keeper) CancelRekey() {
+// CancelRekey ends the change that is under way, if one is. The key in use stays.
+func (k *Keeper) CancelRekey(which HeldKey) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.rekey = nil
+	k.rekeys[which] = nil
 }
 
-// Rekey takes one share of the root key in use. With the last that is needed it
+// Rekey takes one share of the key in use. With the last that is needed it
 // returns the shares of the new one, which counts from here on or, if they must
 // be verified, from the last call of VerifyRekey on.
-func (k *Keeper) Rekey(ctx context.Context, nonce string, share []byte) (RekeyStatus, []secret.Bytes, error) {
+func (k *Keeper) Rekey(ctx context.Context, which HeldKey, nonce string, share []byte) (RekeyStatus, []secret.Bytes, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	cfg, err := k.openConfigLocked(ctx)
 	if err != nil {
 		return RekeyStatus{}, nil, err
 	}
-	if k.rekey == nil || k.rekey.next != nil {
+	r := k.rekeys[which]
+	if r == nil || r.next != nil {
 		return RekeyStatus{}, nil, refuse(ErrAttempt, "no rekey in progress")
 	}
-	root, complete, err := gather(cfg.Keys, &k.rekey.old, nonce, share)
+	key, complete, err := gather(cfg.Keys, &r.old, nonce, share)
 	if err == nil && complete {
-		err = k.isHeld(ctx, cfg, root)
+		err = k.isHeld(ctx, cfg, key)
 	}
-	if k.rekey.old.nonce == "" { // its shares are void
-		k.rekey = nil
+	if r.old.nonce == "" { // its shares are void
+		k.rekeys[which], r = nil, nil
 	}
 	if err != nil || !complete {
-		return k.rekeyStatusLocked(cfg), nil, err
+		return r.status(cfg), nil, err
 	}
-	next := &nextKey{before: root, root: newKey()}
-	keys, issued, err := split(next.root, k.rekey.shares, k.rekey.threshold)
+	next, issued, err := k.makeNext(ctx, which, key, r)
 	if err != nil {
 		return RekeyStatus{}, nil, err
 	}
-	next.cfg = &config{Version: configVersion, Type: TypeShamir, Keys: keys}
-	if k.rekey.verify {
-		next.given = attempt{set: keys.Set, nonce: newNonce()}
-		k.rekey.next = next
-		return k.rekeyStatusLocked(cfg), issued, nil
+	if r.verify {
+		r.next = next
+		return r.status(cfg), issued, nil
 	}
-	status := k.rekeyStatusLocked(cfg)
-	return status, issued, k.replaceLocked(ctx, next)
+	status := r.status(cfg)
+	return status, issued, k.replaceLocked(ctx, which, cfg, next)
 }
 
-// VerifyRekey takes one share of the new root key, and says whether it was the
-// last that was needed: the new key counts then.
-func (k *Keeper) VerifyRekey(ctx context.Context, nonce string, share []byte) (s RekeyStatus, done bool, err error) {
+// makeNext makes the new key and its shares.
+func (k *Keeper) makeNext(ctx context.Context, which HeldKey, before secret.Bytes, r *rekeying) (*nextKey, []secret.Bytes, error) {
+	next := &nextKey{before: before, key: newKey()}
+	var err error
+	if which == RecoveryKey {
+		if next.wrapped, err = k.wrap(ctx, next.key); err != nil {
+			return nil, nil, err
+		}
+	}
+	var issued []secret.Bytes
+	next.keys, issued, err = split(next.key, r.shares, r.threshold)
+	next.given = attempt{set: next.keys.Set, nonce: newNonce()}
+	return next, issued, err
+}
+
+// VerifyRekey takes one share of the new key, and says whether it was the last
+// that was needed: the new key counts then.
+func (k *Keeper) VerifyRekey(ctx context.Context, which HeldKey, nonce string, share []byte) (s RekeyStatus, done bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	cfg, err := k.openConfigLocked(ctx)
 	if err != nil {
 		return RekeyStatus{}, false, err
 	}
-	if k.rekey == nil || k.rekey.next == nil {
+	r := k.rekeys[which]
+	if r == nil || r.next == nil {
 		return RekeyStatus{}, false, refuse(ErrAttempt, "no rekey verification in progress")
 	}
-	next := k.rekey.next
-	root, complete, err := gather(next.cfg.Keys, &next.given, nonce, share)
-	if err == nil && complete && !root.Equal(next.root) {
+	key, complete, err := gather(r.next.keys, &r.next.given, nonce, share)
+	if err == nil && complete && !key.Equal(r.next.key) {
 		err = wrongShares(nil)
 	}
 	if err != nil || !complete {
-		return k.rekeyStatusLocked(cfg), false, err
+		return r.status(cfg), false, err
 	}
-	status := k.rekeyStatusLocked(cfg)
-	return status, true, k.replaceLocked(ctx, next)
+	status := r.status(cfg)
+	return status, true, k.replaceLocked(ctx, which, cfg, r.next)
 }
 
 // ResetVerification forgets the shares of the new key that were given.
-func (k *Keeper) ResetVerification() {
+func (k *Keeper) ResetVerification(which HeldKey) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.rekey != nil && k.rekey.next != nil {
-		k.rekey.next.given.nonce, k.rekey.next.given.shares = newNonce(), nil
+	if r := k.rekeys[which]; r != nil && r.next != nil {
+		r.next.given.nonce, r.next.given.shares = newNonce(), nil
 	}
 }
 
-// replaceLocked puts the new root key in the place of the old, in one commit.
-func (k *Keeper) replaceLocked(ctx context.Context, next *nextKey) error {
-	row, err := json.Marshal(next.cfg)
-	if err != nil {
-		return fmt.Errorf("encode the seal configuration: %w", err)
+// replaceLocked puts the new key in the place of the old, in one commit. cfg is
+// the configuration as it was just read.
+func (k *Keeper) replaceLocked(ctx context.Context, which HeldKey, cfg *config, next *nextKey) error {
+	changed := *cfg
+	changed.Keys = next.keys
+	if which == RecoveryKey {
+		changed.Recovery = next.wrapped
 	}
-	err = k.barrier.Rewrap(ctx, next.before, next.root, storage.Put(configKey, row))
+	row, err := configForm.Encode(&changed)
+	if err != nil {
+		return err
+	}
+	if which == RootKey {
+		err = k.barrier.Rewrap(ctx, next.before, next.key, storage.Put(configKey, row))
+	} else {
+		_, err = k.inner.Apply(ctx,
+			[]storage.Cond{storage.At(configKey, cfg.rev)}, []storage.Op{storage.Put(configKey, row)})
+	}
 	if errors.Is(err, storage.ErrUnknownOutcome) && k.stored(ctx, row) {
 		err = nil
 	}
 	if err != nil {
 		return err
 	}
-	k.rekey, k.proof = nil, attempt{}
+	k.rekeys[which], k.proof = nil, attempt{}
 	return nil
 }

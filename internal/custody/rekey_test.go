@@ -95,7 +95,7 @@ func TestRecoveryKeysProveToo(t *testing.T) {
 	if _, proven, err := k.Prove(t.Context(), begun.Nonce, keys[0].Reveal()); !proven || err != nil {
 		t.Errorf("proven %v, error %v", proven, err)
 	}
-	if _, err := k.StartRekey(t.Context(), 1, 1, false); !errors.Is(err, ErrWrongSeal) {
+	if _, err := k.StartRekey(t.Context(), RootKey, 1, 1, false); !errors.Is(err, ErrWrongSeal) {
 		t.Errorf("rekeying what a seal holds: %v", err)
 	}
 }
@@ -107,8 +107,8 @@ func TestASealedServerTakesPartInNothing(t *testing.T) {
 	}
 	k.Seal()
 	_, errProof := k.StartProof(t.Context())
-	_, errRekey := k.StartRekey(t.Context(), 1, 1, false)
-	_, _, errShare := k.Rekey(t.Context(), "", keys[0].Reveal())
+	_, errRekey := k.StartRekey(t.Context(), RootKey, 1, 1, false)
+	_, _, errShare := k.Rekey(t.Context(), RootKey, "", keys[0].Reveal())
 	for _, err := range []error{errProof, errRekey, errShare} {
 		if !errors.Is(err, logical.ErrSealed) {
 			t.Errorf("got %v", err)
@@ -124,14 +124,14 @@ func TestASealedServerTakesPartInNothing(t *testing.T) {
 // mustRekey gives the first two shares and returns the new ones.
 func mustRekey(t *testing.T, k *Keeper, keys []secret.Bytes, verify bool) (RekeyStatus, []secret.Bytes) {
 	t.Helper()
-	begun, err := k.StartRekey(t.Context(), 2, 2, verify)
+	begun, err := k.StartRekey(t.Context(), RootKey, 2, 2, verify)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, issued, err := k.Rekey(t.Context(), begun.Nonce, keys[0].Reveal()); err != nil || issued != nil {
+	if _, issued, err := k.Rekey(t.Context(), RootKey, begun.Nonce, keys[0].Reveal()); err != nil || issued != nil {
 		t.Fatalf("after one share: %d keys, %v", len(issued), err)
 	}
-	s, issued, err := k.Rekey(t.Context(), begun.Nonce, keys[1].Reveal())
+	s, issued, err := k.Rekey(t.Context(), RootKey, begun.Nonce, keys[1].Reveal())
 	if err != nil || len(issued) != 2 {
 		t.Fatalf("after two shares: %d keys, %v", len(issued), err)
 	}
@@ -172,19 +172,19 @@ func TestUnverifiedSharesDoNotCount(t *testing.T) {
 func TestVerifiedSharesCount(t *testing.T) {
 	k, keys := opened(t)
 	s, issued := mustRekey(t, k, keys, true)
-	if _, _, err := k.VerifyRekey(t.Context(), s.VerificationNonce, keys[0].Reveal()); !errors.Is(err, ErrShare) {
+	if _, _, err := k.VerifyRekey(t.Context(), RootKey, s.VerificationNonce, keys[0].Reveal()); !errors.Is(err, ErrShare) {
 		t.Errorf("an old share verifies: %v", err)
 	}
-	if _, done, err := k.VerifyRekey(t.Context(), s.VerificationNonce, issued[1].Reveal()); done || err != nil {
+	if _, done, err := k.VerifyRekey(t.Context(), RootKey, s.VerificationNonce, issued[1].Reveal()); done || err != nil {
 		t.Fatalf("after one: done %v, %v", done, err)
 	}
-	k.ResetVerification()
-	again, err := k.RekeyStatus(t.Context())
+	k.ResetVerification(RootKey)
+	again, err := k.RekeyStatus(t.Context(), RootKey)
 	if err != nil || again.Verified != 0 || again.VerificationNonce == s.VerificationNonce {
 		t.Fatalf("after the reset: %+v %v", again, err)
 	}
 	for i, share := range issued {
-		if _, done, err := k.VerifyRekey(t.Context(), again.VerificationNonce, share.Reveal()); err != nil || done != (i == 1) {
+		if _, done, err := k.VerifyRekey(t.Context(), RootKey, again.VerificationNonce, share.Reveal()); err != nil || done != (i == 1) {
 			t.Fatalf("share %d: done %v, %v", i, done, err)
 		}
 	}
@@ -202,14 +202,14 @@ func TestRekeyIsAllOrNothing(t *testing.T) {
 		keys := mustInit(t, k, Params{Shares: 2, Threshold: 2}).Keys
 		mustUnseal(t, k, keys[0])
 		mustUnseal(t, k, keys[1])
-		begun, err := k.StartRekey(t.Context(), 2, 2, false)
+		begun, err := k.StartRekey(t.Context(), RootKey, 2, 2, false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := k.Rekey(t.Context(), begun.Nonce, keys[0].Reveal()); err != nil {
+		if _, _, err := k.Rekey(t.Context(), RootKey, begun.Nonce, keys[0].Reveal()); err != nil {
 			t.Fatal(err)
 		}
-		_, issued, err := k.Rekey(t.Context(), begun.Nonce, keys[1].Reveal())
+		_, issued, err := k.Rekey(t.Context(), RootKey, begun.Nonce, keys[1].Reveal())
 		if (err == nil) != after {
 			t.Fatalf("committed %v, error %v", after, err)
 		}

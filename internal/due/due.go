@@ -9,7 +9,6 @@ package due
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -33,10 +32,9 @@ type Item struct {
 	Attempts int
 }
 
-const formatVersion = 1
+var form = storage.Form[row]{Name: "due item", Version: 1}
 
 type row struct {
-	Version  int `json:"v"`
 	Attempts int `json:"n,omitempty"`
 }
 
@@ -61,7 +59,7 @@ func (i Item) key() string {
 
 // Schedule adds the item in tx.
 func Schedule(tx *storage.Tx, i Item) error {
-	value, err := json.Marshal(row{Version: formatVersion, Attempts: i.Attempts})
+	value, err := form.Encode(&row{Attempts: i.Attempts})
 	if err != nil {
 		return err
 	}
@@ -82,10 +80,10 @@ func parse(e storage.Entry) (Item, error) {
 		}
 	}
 	var r row
-	if err := json.Unmarshal(e.Value, &r); err != nil {
-		return Item{}, fmt.Errorf("due item: %w", err)
+	if err := form.Decode(e.Value, &r); err != nil {
+		return Item{}, err
 	}
-	if rest != "" || r.Version != formatVersion || segs[1].Number() > math.MaxInt64 {
+	if rest != "" || segs[1].Number() > math.MaxInt64 {
 		return Item{}, errors.New("due item: written by a newer version of coffer")
 	}
 	return Item{

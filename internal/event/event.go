@@ -7,19 +7,16 @@ package event
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/storage"
 )
 
-const formatVersion = 1
+var form = storage.Form[Record]{Name: "event record", Version: 1}
 
 // Record is an event as it is stored.
 type Record struct {
-	Version   int               `json:"v"`
 	ID        string            `json:"id"`
 	Type      string            `json:"type"`
 	Time      time.Time         `json:"at"`
@@ -41,11 +38,11 @@ func Table() string { return storage.Plain("event") }
 // Append writes e to the outbox in tx. The event's secret is not stored.
 func Append(tx *storage.Tx, ns string, m logical.MountPoint, requestID string, now time.Time, e logical.Event) error {
 	r := Record{
-		Version: formatVersion, ID: rand.Text(), Type: e.Type, Time: now, Namespace: ns,
+		ID: rand.Text(), Type: e.Type, Time: now, Namespace: ns,
 		MountID: m.ID, MountPath: m.Path, MountType: m.Type, RequestID: requestID,
 		Path: m.Path + e.Path, Metadata: e.Metadata,
 	}
-	value, err := json.Marshal(r)
+	value, err := form.Encode(&r)
 	if err != nil {
 		return err
 	}
@@ -56,11 +53,8 @@ func Append(tx *storage.Tx, ns string, m logical.MountPoint, requestID string, n
 // Parse reads a record of the outbox.
 func Parse(e storage.Entry) (Record, error) {
 	var r Record
-	if err := json.Unmarshal(e.Value, &r); err != nil {
-		return Record{}, fmt.Errorf("event record: %w", err)
-	}
-	if r.Version != formatVersion {
-		return Record{}, fmt.Errorf("event record: version %d is newer than this coffer", r.Version)
+	if err := form.Decode(e.Value, &r); err != nil {
+		return Record{}, err
 	}
 	return r, nil
 }

@@ -66,7 +66,7 @@ func TestAnEventReadsAsItWasWrittenButForItsSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := event.Record{
-		Version: 1, ID: got.ID, Type: "kv-v2/data-write", Time: noon, Namespace: "root", MountID: "M", MountPath: "secret/",
+		ID: got.ID, Type: "kv-v2/data-write", Time: noon, Namespace: "root", MountID: "M", MountPath: "secret/",
 		MountType: "kv", RequestID: "R", Path: "secret/data/db", Metadata: map[string]string{"operation": "create"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" || got.ID == "" {

@@ -26,6 +26,7 @@ func TestGuardedPathsNeedATokenWithSudo(t *testing.T) {
 		want                      int
 	}{
 		{"nobody", "", http.MethodGet, "sys/rekey/init", 403},
+		{"nobody, of the recovery key", "", http.MethodGet, "sys/rekey-recovery-key/init", 403},
 		{"nobody makes a root token", "", http.MethodPut, "sys/generate-root/attempt", 403},
 		{"an unknown token", "cfs.unknown", http.MethodGet, "sys/rekey/init", 403},
 		{"a token without sudo", plain, http.MethodGet, "sys/rekey/init", 403},

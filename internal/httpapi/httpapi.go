@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cofferhq/coffer/internal/core"
+	"github.com/cofferhq/coffer/internal/custody"
 )
 
 // Defaults of Options, as Vault has them.
@@ -39,7 +40,7 @@ type Options struct {
 	Hostname string
 
 	// Sudo paths need a token that has sudo on them.
-	SudoRekey        bool // sys/rekey/
+	SudoRekey        bool // sys/rekey/ and sys/rekey-recovery-key/
 	SudoGenerateRoot bool // sys/generate-root/
 
 	// OpenMetrics serves sys/metrics without a token.
@@ -48,6 +49,10 @@ type Options struct {
 
 	// Observe is told of every request that was answered; may be nil.
 	Observe func(op, mountType string, status int, took time.Duration)
+
+	// StallTime is how long a client may take for a piece of a large answer that
+	// comes as one of many on a connection. Zero: the server has a limit of its own.
+	StallTime time.Duration
 }
 
 // Handler serves the API below /v1/.
@@ -55,6 +60,8 @@ type Handler struct {
 	Options
 	bare     map[string]http.HandlerFunc
 	hostname []string // nil: no such header
+	bodies   room     // for large bodies
+	answers  room     // for large answers
 }
 
 var _ http.Handler = (*Handler)(nil)
@@ -67,7 +74,7 @@ func New(o Options) *Handler {
 	if o.MaxDuration == 0 {
 		o.MaxDuration = DefaultMaxDuration
 	}
-	h := &Handler{Options: o}
+	h := &Handler{Options: o, bodies: room{size: bodyRoom}, answers: room{size: answerRoom}}
 	if o.Hostname != "" {
 		h.hostname = []string{o.Hostname}
 	}
@@ -81,17 +88,21 @@ func New(o Options) *Handler {
 		"sys/generate-root":         h.generateRoot,
 		"sys/generate-root/attempt": h.generateRoot,
 		"sys/generate-root/update":  h.generateRootUpdate,
-		"sys/rekey/init":            h.rekey,
-		"sys/rekey/update":          h.rekeyUpdate,
-		"sys/rekey/verify":          h.rekeyVerify,
 	}
-	h.guard(o.SudoRekey, "sys/rekey/")
+	for prefix, key := range map[string]custody.HeldKey{
+		"sys/rekey/": custody.RootKey, "sys/rekey-recovery-key/": custody.RecoveryKey,
+	} {
+		rekey := rekeying{h, key}
+		h.bare[prefix+"init"], h.bare[prefix+"update"], h.bare[prefix+"verify"] = rekey.attempt, rekey.update, rekey.verify
+		h.guard(o.SudoRekey, prefix)
+	}
 	h.guard(o.SudoGenerateRoot, "sys/generate-root")
 	return h
 }
 
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer h.makeRoom(r)()
 	defer h.survive(w, r)
 	header := w.Header()
 	header["Cache-Control"] = noStore

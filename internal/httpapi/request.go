@@ -1,13 +1,9 @@
 package httpapi
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -112,52 +108,6 @@ func checkText(path string) error {
 		return logical.Invalid("path cannot contain non-printable characters")
 	}
 	return nil
-}
-
-// body reads a JSON object, or the fields of a form in its place. No body at all
-// is nil.
-func (h *Handler) body(r *http.Request) (json.RawMessage, error) {
-	raw, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, h.MaxBodyBytes))
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return nil, logical.Errorf(logical.ErrTooLarge, "http: request body too large: the limit is %d bytes", h.MaxBodyBytes)
-	}
-	if err != nil {
-		return nil, logical.Invalid("failed to read the request body")
-	}
-	raw = bytes.TrimSpace(raw)
-	switch {
-	case len(raw) == 0 || string(raw) == "null":
-		return nil, nil
-	case raw[0] != '{' && isForm(r):
-		return formObject(raw)
-	case !json.Valid(raw):
-		return nil, logical.Invalid("failed to parse JSON input: the body is not valid JSON")
-	case raw[0] != '{':
-		return nil, logical.Invalid("failed to parse JSON input: the body must be a JSON object")
-	case !utf8.Valid(raw):
-		return nil, logical.Invalid("failed to parse JSON input: the body is not valid UTF-8")
-	}
-	return raw, nil
-}
-
-func isForm(r *http.Request) bool {
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	return err == nil && kind == "application/x-www-form-urlencoded"
-}
-
-func formObject(raw []byte) (json.RawMessage, error) {
-	values, err := url.ParseQuery(string(raw))
-	if err != nil {
-		return nil, logical.Invalid("failed to parse form input")
-	}
-	object := make(map[string]any, len(values))
-	for name, list := range values {
-		if object[name] = list; len(list) == 1 {
-			object[name] = list[0]
-		}
-	}
-	return json.Marshal(object)
 }
 
 // printable is s without what could disturb a terminal or a log.

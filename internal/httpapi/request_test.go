@@ -55,7 +55,7 @@ func TestPathsThatAreTooLongAreRefused(t *testing.T) {
 }
 
 func TestTLSIsHeldOnTo(t *testing.T) {
-	house, _ := newCore(t, inmem.New(), &clock{now: start}, &guarded{to: &strings.Builder{}})
+	house, _ := newCore(t, inmem.New(), nil, &clock{now: start}, &guarded{to: &strings.Builder{}})
 	h := httpapi.New(httpapi.Options{
 		Core: house, ClientAddr: func(*http.Request) (netip.AddrPort, error) { return netip.AddrPort{}, nil },
 	})

@@ -59,8 +59,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, path string) {
 		h.observe(call, "", status(err), start)
 		return
 	}
-	code := h.answer(w, a)
-	h.observe(call, a.MountType, code, start)
+	mountType := a.MountType // beyond this, an answer is not held while a client takes its time
+	code := h.answer(w, r, a)
+	h.observe(call, mountType, code, start)
 }
 
 func (h *Handler) observe(c *core.Call, mountType string, code int, start time.Time) {
@@ -91,8 +92,8 @@ const lengthIsKnown = 2 << 10
 // maxPooledBytes keeps the buffer of one large answer from being kept for ever.
 const maxPooledBytes = 64 << 10
 
-// answer writes a and returns its status.
-func (h *Handler) answer(w http.ResponseWriter, a *core.Answer) int {
+// answer writes a and returns its status. It may take what a holds apart.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, a *core.Answer) int {
 	if a.Revision > 0 {
 		w.Header()["X-Vault-Index"] = []string{strconv.FormatUint(uint64(a.Revision), 10)}
 	}
@@ -123,11 +124,8 @@ func (h *Handler) answer(w http.ResponseWriter, a *core.Answer) int {
 		return http.StatusInternalServerError
 	}
 	body = append(body, '\n')
-	if len(body) > lengthIsKnown {
-		w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
-	}
-	w.WriteHeader(code)
-	w.Write(body)
+	*a = core.Answer{}
+	code = h.write(w, r, code, body)
 	clear(body) // secrets should not lie about in a pool
 	if cap(body) <= maxPooledBytes {
 		*buf = body

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,6 +28,8 @@ import (
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/metrics"
 	"github.com/cofferhq/coffer/internal/mount"
+	"github.com/cofferhq/coffer/internal/seal"
+	"github.com/cofferhq/coffer/internal/seal/keyfile"
 	"github.com/cofferhq/coffer/internal/storage"
 	"github.com/cofferhq/coffer/internal/storage/inmem"
 	"github.com/cofferhq/coffer/internal/sys"
@@ -75,14 +78,14 @@ var lender = logical.Kind{
 	},
 }
 
-// newCore returns a core without an initialized store.
-func newCore(t testing.TB, store storage.Store, c *clock, log io.Writer) (*core.Core, *metrics.Metrics) {
+// newCore returns a core without an initialized store. auto may be nil.
+func newCore(t testing.TB, store storage.Store, auto seal.Seal, c *clock, log io.Writer) (*core.Core, *metrics.Metrics) {
 	t.Helper()
 	b := barrier.New(store)
 	var m *metrics.Metrics
 	house := core.New(core.Options{
-		Store: store, Barrier: b, Keeper: custody.New(store, b, nil),
-		Kinds: []logical.Kind{kv.Kind, cubbyhole.Kind, approle.Kind, userpass.Kind, lender},
+		Store: store, Barrier: b, Keeper: custody.New(store, b, auto),
+		Kinds: []logical.Kind{kv.Kind, cubbyhole.Kind, approle.Kind, userpass.Kind, lender, panicker},
 		Log:   slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: c.Now,
 		FirstMounts: []*mount.Entry{{
 			Path: "secret/", Type: "kv", Description: "key/value secret storage", Options: map[string]string{"version": "2"},
@@ -103,9 +106,24 @@ func newCore(t testing.TB, store storage.Store, c *clock, log io.Writer) (*core.
 // newSealed returns a server that was not initialized yet.
 func newSealed(t testing.TB, options ...func(*httpapi.Options)) *server {
 	t.Helper()
+	return newWith(t, nil, options...)
+}
+
+// newSelfUnsealing is newSealed for one that has a key file.
+func newSelfUnsealing(t testing.TB) *server {
+	t.Helper()
+	auto, err := keyfile.Create(filepath.Join(t.TempDir(), "key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newWith(t, auto)
+}
+
+func newWith(t testing.TB, auto seal.Seal, options ...func(*httpapi.Options)) *server {
+	t.Helper()
 	s := &server{t: t, store: inmem.New(), clock: &clock{now: start}, log: &bytes.Buffer{}}
 	log := &guarded{to: s.log}
-	house, m := newCore(t, s.store, s.clock, log)
+	house, m := newCore(t, s.store, auto, s.clock, log)
 	s.core = house
 	o := httpapi.Options{
 		Core: house, Log: slog.New(slog.NewJSONHandler(log, nil)), StorageType: "inmem", ClusterName: "coffer",

@@ -5,9 +5,7 @@ package identity
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"time"
 
@@ -15,11 +13,10 @@ import (
 	"github.com/cofferhq/coffer/internal/uuid"
 )
 
-const formatVersion = 1
+var form = storage.Form[Entity]{Name: "entity record", Version: 1}
 
 // Entity is one client.
 type Entity struct {
-	Version  int               `json:"v"`
 	ID       string            `json:"-"` // UUID
 	Name     string            `json:"name"`
 	Metadata map[string]string `json:"meta,omitempty"`
@@ -80,8 +77,7 @@ func create(tx *storage.Tx, ns string, a Alias, now time.Time) (string, error) {
 }
 
 func put(tx *storage.Tx, ns string, e *Entity) error {
-	e.Version = formatVersion
-	value, err := json.Marshal(e)
+	value, err := form.Encode(e)
 	if err != nil {
 		return err
 	}
@@ -96,11 +92,8 @@ func Get(ctx context.Context, tx *storage.Tx, ns, id string) (*Entity, error) {
 		return nil, err
 	}
 	e := &Entity{ID: id}
-	if err := json.Unmarshal(row.Value, e); err != nil {
-		return nil, fmt.Errorf("entity record: %w", err)
-	}
-	if e.Version != formatVersion {
-		return nil, fmt.Errorf("entity record: version %d is newer than this coffer", e.Version)
+	if err := form.Decode(row.Value, e); err != nil {
+		return nil, err
 	}
 	return e, nil
 }

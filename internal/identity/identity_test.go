@@ -73,7 +73,7 @@ func TestAnEntityReadsAsItWasMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &identity.Entity{
-		Version: 1, ID: id, Name: "entity_" + id[:8], Created: noon,
+		ID: id, Name: "entity_" + id[:8], Created: noon,
 		Aliases: []identity.Alias{{ID: e.Aliases[0].ID, Name: "bob", MountAccessor: "auth_a", Metadata: map[string]string{"k": "v"}}},
 	}
 	if diff := cmp.Diff(want, e); diff != "" {

@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -24,11 +23,10 @@ var ErrUnknown = errors.New("lease: no such lease")
 // Kind is the due queue's kind for the end of leases.
 const Kind due.Kind = "lease"
 
-const formatVersion = 1
+var form = storage.Form[Lease]{Name: "lease record", Version: 1}
 
 // Lease is what coffer knows of a lease. It is the stored record, too.
 type Lease struct {
-	Version     int             `json:"v"`
 	ID          string          `json:"-"` // path of the request, a slash, and Ref
 	Namespace   string          `json:"-"`
 	Ref         string          `json:"ref"` // random; names the lease where its path must not be seen
@@ -145,8 +143,7 @@ func (s *Store) Put(tx *storage.Tx, l, previous *Lease) error {
 
 // put stores the record alone.
 func (l *Lease) put(tx *storage.Tx) error {
-	l.Version = formatVersion
-	value, err := json.Marshal(l)
+	value, err := form.Encode(l)
 	if err != nil {
 		return err
 	}
@@ -164,11 +161,8 @@ func (s *Store) Get(ctx context.Context, tx *storage.Tx, ns, id string) (*Lease,
 		return nil, err
 	}
 	l := &Lease{ID: id, Namespace: ns}
-	if err := json.Unmarshal(e.Value, l); err != nil {
-		return nil, fmt.Errorf("lease record: %w", err)
-	}
-	if l.Version != formatVersion {
-		return nil, fmt.Errorf("lease record: version %d is newer than this coffer", l.Version)
+	if err := form.Decode(e.Value, l); err != nil {
+		return nil, err
 	}
 	return l, nil
 }

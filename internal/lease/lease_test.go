@@ -253,7 +253,7 @@ func TestTheFormatOfRecordsStays(t *testing.T) {
 	}
 	at := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	want := &lease.Lease{
-		Version: 1, ID: "a/REF", Namespace: ns, Ref: "REF", MountID: "M", TokenID: "T", Issued: at,
+		ID: "a/REF", Namespace: ns, Ref: "REF", MountID: "M", TokenID: "T", Issued: at,
 		Expires: at.Add(time.Hour), TTL: time.Hour, MaxTTL: 2 * time.Hour, Renewable: true, State: []byte(`{"a":1}`),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

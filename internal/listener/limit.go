@@ -41,7 +41,7 @@ func (l *limited) Accept() (net.Conn, error) {
 		<-l.slots
 		return nil, err
 	}
-	return &counted{Conn: conn, free: sync.OnceFunc(func() { <-l.slots })}, nil
+	return &counted{Conn: &paced{Conn: conn}, free: sync.OnceFunc(func() { <-l.slots })}, nil
 }
 
 // Close ends Accept. Connections stay open. It may be called again: a server

@@ -134,6 +134,10 @@ const (
 	defaultReadTimeout       = 30 * time.Second
 	defaultIdleTimeout       = 5 * time.Minute
 	maxHeaderBytes           = 64 << 10
+
+	// maxStreams is how many requests one connection of HTTP/2 can have under way:
+	// the least that RFC 9113 §6.5.2 recommends.
+	maxStreams = 100
 )
 
 // Configure sets the limits of s to those of the listener.
@@ -143,6 +147,7 @@ func (l *Listener) Configure(s *http.Server) {
 	s.WriteTimeout = l.cfg.WriteTimeout
 	s.IdleTimeout = orDefault(l.cfg.IdleTimeout, defaultIdleTimeout)
 	s.MaxHeaderBytes = maxHeaderBytes
+	s.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams}
 }
 
 func orDefault(d, other time.Duration) time.Duration {

@@ -84,8 +84,18 @@ type Request struct {
 	// the handler runs again. It has no other effect on the store.
 	Part storage.Part
 
+	// Step runs fn in a transaction of its own, with this request on the mount's
+	// rows, and commits it when fn returns without an error; fn may run again. It
+	// takes the place of Part where an engine touches other systems, which can't be
+	// undone by not committing: on routes that are Outside, and in RenewLease,
+	// RevokeLease, Work and Leave.
+	Step func(ctx context.Context, fn func(r *Request) error) error
+
 	// Events are written to the outbox in the same commit. See Emit.
 	Events []Event
+
+	// Tasks are changes of the due queue in the same commit. See Schedule, Cancel.
+	Tasks []TaskChange
 
 	params []Param        // fields that stand in the path; they win
 	values map[string]any // field → typed value; nil if there are none
@@ -100,6 +110,8 @@ type Caller struct {
 	Policies    []string
 	Metadata    map[string]string
 	TokenType   TokenType
+	Role        string    // token role that the token was made with; may be empty
+	Expires     time.Time // zero: never
 	Root        bool
 }
 
@@ -152,6 +164,10 @@ type Response struct {
 	// a deleted version of a secret is not found but has metadata.
 	NotFound bool
 
+	// Secret says which version of which secret Data gives away, so that its
+	// readers are known. The zero value: of none that has versions.
+	Secret SecretVersion
+
 	Warnings []string
 
 	// Accepted makes the status 202: the work goes on after the answer.
@@ -185,8 +201,19 @@ type Response struct {
 	// Rewrap puts Wrapped away again instead of giving it back.
 	Rewrap *Rewrap
 
+	// Finish is what a route that is Outside still has to write, in the commit that
+	// settles its answer: with the lease, or not at all. It may run again. Nil:
+	// nothing.
+	Finish func(ctx context.Context, r *Request) error
+
 	// After runs when the answer is on record. Nil: nothing does.
 	After func()
+}
+
+// SecretVersion is a version of a secret.
+type SecretVersion struct {
+	Path    string // below the mount, without the API's infix
+	Version int    // from 1; 0: none
 }
 
 // Appender is Data that writes its own JSON: an object, valid and as short as
@@ -303,12 +330,41 @@ type Engine struct {
 	// RenewLease and RevokeLease serve the leases that the engine's answers
 	// asked for. Nil: there is nothing outside to renew or revoke. A RevokeLease
 	// that fails is tried again later; it must succeed if there is nothing left
-	// to revoke.
-	RenewLease  func(ctx context.Context, r *Request, lease *Lease) (*Response, error)
+	// to revoke. Both have the request's Step, and no Part.
+	RenewLease  func(ctx context.Context, r *Request, lease *Lease) error
 	RevokeLease func(ctx context.Context, r *Request, lease *Lease) error
+
+	// Work does a task that has fallen due, within a minute, and says how it went:
+	// after an error it is tried again, after a pause that grows. It must bear
+	// being called for what is done already. It has the request's Step, and no
+	// Part. Nil: the engine puts nothing off.
+	Work func(ctx context.Context, r *Request, t Task) error
+
+	// Leave takes back what is outside and belongs to no lease, before the rows of
+	// a mount that is being disabled are deleted. While it fails, they stay, and it
+	// is tried again. It has the request's Step, and no Part. Nil: there is nothing.
+	Leave func(ctx context.Context, r *Request) error
+
+	// Lockout is who is locked out of this auth method. Nil: it locks nobody out.
+	Lockout Lockout
+
+	// Succeed takes over what the engine that served this mount before, under other
+	// settings, has in memory. That one may still have calls under way. Nil:
+	// nothing is worth it.
+	Succeed func(before *Engine)
 
 	// Close ends what runs in the background. Nil: nothing does.
 	Close func() error
+}
+
+// Lockout is the users whom an auth method lets in no more for a while. It is safe
+// for concurrent use.
+type Lockout interface {
+	// Locked returns the names of those who are locked out at now, sorted.
+	Locked(now time.Time) []string
+	// Unlock lets a user in again, and forgets the failures. One who is not locked
+	// out is no error.
+	Unlock(name string)
 }
 
 // Kind is a type of engine that can be mounted.

@@ -31,6 +31,10 @@ type Route[E any] struct {
 	Sudo   bool   // needs the sudo capability as well
 	Max    int    // bytes of body; zero: the server's limit
 	Help   string // one sentence
+
+	// Outside says that Do touches other systems. It is called once, outside any
+	// transaction: see Request.Step and Response.Finish.
+	Outside bool
 }
 
 // Routes is the table of an engine.
@@ -45,6 +49,8 @@ type Action struct {
 	Sudo   bool
 	Max    int
 	Help   string
+
+	Outside bool
 }
 
 // Endpoint is one path pattern and what can be done with it.
@@ -90,7 +96,7 @@ func Bind[E any](e E, routes Routes[E]) *Endpoints {
 		if r.Do == nil || r.Op >= numOps || ep.actions[r.Op] != nil {
 			panic(fmt.Sprintf("logical: internal error: route %s %s", r.Op, r.Path))
 		}
-		a := &Action{Fields: r.Fields, Open: r.Open, Sudo: r.Sudo, Max: r.Max, Help: r.Help}
+		a := &Action{Fields: r.Fields, Open: r.Open, Sudo: r.Sudo, Max: r.Max, Help: r.Help, Outside: r.Outside}
 		a.Do = func(ctx context.Context, req *Request) (*Response, error) { return r.Do(e, ctx, req) }
 		if r.Exists != nil {
 			a.Exists = func(ctx context.Context, req *Request) (bool, error) { return r.Exists(e, ctx, req) }

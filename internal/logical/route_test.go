@@ -225,6 +225,8 @@ func TestRandomTablesAgreeWithTheirPatterns(t *testing.T) {
 	}
 }
 
+// The pattern that a path finds, filled with the fields that were read off it, is
+// the path.
 func FuzzFind(f *testing.F) {
 	f.Add("data/a/b")
 	f.Add("role/a/")
@@ -235,10 +237,16 @@ func FuzzFind(f *testing.F) {
 		if ep == nil {
 			return
 		}
+		filled := ep.Pattern
 		for _, p := range params {
-			if !strings.Contains(path, p.Value) {
-				t.Errorf("%q: %s is %q", path, p.Name, p.Value)
+			if hole := "{" + p.Name + "}"; strings.Contains(filled, hole) {
+				filled = strings.Replace(filled, hole, p.Value, 1)
+				continue
 			}
+			filled = strings.Replace(filled, "{"+p.Name+"...}", p.Value, 1)
+		}
+		if filled != path && filled+"/" != path {
+			t.Errorf("%q is %q with %q", path, ep.Pattern, params)
 		}
 	})
 }

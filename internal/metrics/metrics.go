@@ -20,6 +20,8 @@ type Metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.HistogramVec
 	audits   prometheus.Counter
+
+	rotations *rotations // nil until ShowRotations
 }
 
 // New returns a registry. sealed is asked at each reading.

@@ -6,9 +6,7 @@ package mount
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -16,14 +14,13 @@ import (
 	"github.com/cofferhq/coffer/internal/storage"
 )
 
-const formatVersion = 1
+var form = storage.Form[Entry]{Name: "mount record", Version: 1}
 
 // AuthPrefix begins the path of every auth method's mount.
 const AuthPrefix = "auth/"
 
 // Entry is a mount as it is stored. Its id never changes: rename moves nothing.
 type Entry struct {
-	Version     int               `json:"v"`
 	ID          string            `json:"-"` // UUID
 	Namespace   string            `json:"-"`
 	Path        string            `json:"path"` // with a trailing slash
@@ -111,17 +108,35 @@ func All(ctx context.Context, tx *storage.Tx, ns string) ([]*Entry, map[string]s
 		if err != nil {
 			return nil, nil, err
 		}
-		e := &Entry{ID: id.Text(), Namespace: ns}
-		if err := json.Unmarshal(row.Value, e); err != nil {
-			return nil, nil, fmt.Errorf("mount record: %w", err)
-		}
-		if e.Version != formatVersion {
-			return nil, nil, fmt.Errorf("mount record: version %d is newer than this coffer", e.Version)
+		e, err := parse(ns, id.Text(), row)
+		if err != nil {
+			return nil, nil, err
 		}
 		entries = append(entries, e)
 		revs[e.ID] = row.Revision
 	}
 	return entries, revs, nil
+}
+
+func parse(ns, id string, row storage.Entry) (*Entry, error) {
+	e := &Entry{ID: id, Namespace: ns}
+	if err := form.Decode(row.Value, e); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Get reads the entry with that id in tx, or returns an error of kind
+// logical.ErrNotFound.
+func Get(ctx context.Context, tx *storage.Tx, ns, id string) (*Entry, error) {
+	row, err := tx.Get(ctx, TableKey(ns)+storage.Plain(id))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, logical.Errorf(logical.ErrNotFound, "no such mount")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parse(ns, id, row)
 }
 
 // Change runs fn on the entry with that id in tx and stores what it changed. It
@@ -176,8 +191,7 @@ func lock(ctx context.Context, tx *storage.Tx, ns string) ([]*Entry, error) {
 }
 
 func (e *Entry) put(tx *storage.Tx) error {
-	e.Version = formatVersion
-	value, err := json.Marshal(e)
+	value, err := form.Encode(e)
 	if err != nil {
 		return err
 	}

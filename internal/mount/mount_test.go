@@ -111,7 +111,7 @@ func TestChangesAreStoredOrRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &mount.Entry{Version: 1, ID: "1", Namespace: ns, Path: "c/", Type: "kv", Accessor: "kv_1", Config: mount.Config{MaxLeaseTTL: time.Hour}}
+	want := &mount.Entry{ID: "1", Namespace: ns, Path: "c/", Type: "kv", Accessor: "kv_1", Config: mount.Config{MaxLeaseTTL: time.Hour}}
 	if diff := cmp.Diff(want, all(t, s)[0]); diff != "" {
 		t.Error(diff)
 	}
@@ -245,7 +245,7 @@ func TestTheFormatOfRecordsStays(t *testing.T) {
 	}
 	write(v1)
 	want := &mount.Entry{
-		Version: 1, ID: "ID", Namespace: ns, Path: "kv/", Type: "kv", Description: "D", Accessor: "A",
+		ID: "ID", Namespace: ns, Path: "kv/", Type: "kv", Description: "D", Accessor: "A",
 		Options: map[string]string{"version": "2"}, Config: mount.Config{DefaultLeaseTTL: time.Hour, ListingVisibility: "unauth"},
 	}
 	if diff := cmp.Diff([]*mount.Entry{want}, all(t, s)); diff != "" {

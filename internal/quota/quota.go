@@ -17,9 +17,13 @@ import (
 	"time"
 
 	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/storage"
 )
 
-const formatVersion = 1
+var (
+	ruleForm     = storage.Form[Rule]{Name: "quota record", Version: 1}
+	settingsForm = storage.Form[Settings]{Name: "quota settings", Version: 1}
+)
 
 // Bounds of what a rule may say: enough for any use, and short of what would
 // overflow.
@@ -30,8 +34,7 @@ const (
 
 // Rule says how many requests a client may make of something.
 type Rule struct {
-	Version int    `json:"v"`
-	Name    string `json:"-"`
+	Name string `json:"-"`
 
 	// MountID, Path and Role are what it is for: without a mount, the whole
 	// server. Path is below the mount, one path or, with a * at its end, all that
@@ -92,7 +95,6 @@ func (r *Rule) step() time.Duration {
 
 // Settings are for all rules.
 type Settings struct {
-	Version int `json:"v"`
 	// ExemptPaths are what no rule is for: paths of the API, or with a * at the
 	// end all that begin so.
 	ExemptPaths []string `json:"exempt"`

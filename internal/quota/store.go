@@ -2,9 +2,7 @@ package quota
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -176,11 +174,10 @@ func (m *scope) limit(t Target) *Limit {
 
 // Put checks and stores a rule, in the place of the one with its name.
 func (s *Store) Put(ctx context.Context, r Rule) (storage.Revision, error) {
-	r.Version = formatVersion
 	if err := r.check(); err != nil {
 		return 0, err
 	}
-	value, err := json.Marshal(r)
+	value, err := ruleForm.Encode(&r)
 	if err != nil {
 		return 0, err
 	}
@@ -243,8 +240,7 @@ func (s *Store) Configure(ctx context.Context, change func(*Settings)) (storage.
 			return err
 		}
 		change(&settings)
-		settings.Version = formatVersion
-		value, err := json.Marshal(settings)
+		value, err := settingsForm.Encode(&settings)
 		if err != nil {
 			return err
 		}
@@ -262,11 +258,8 @@ func (s *Store) readSettings(ctx context.Context, tx *storage.Tx) (Settings, err
 		return Settings{}, err
 	}
 	var settings Settings
-	if err := json.Unmarshal(row.Value, &settings); err != nil {
-		return Settings{}, fmt.Errorf("quota settings: %w", err)
-	}
-	if settings.Version != formatVersion {
-		return Settings{}, fmt.Errorf("quota settings: version %d is newer than this coffer", settings.Version)
+	if err := settingsForm.Decode(row.Value, &settings); err != nil {
+		return Settings{}, err
 	}
 	return settings, nil
 }
@@ -283,11 +276,8 @@ func (s *Store) all(ctx context.Context, tx *storage.Tx) ([]Rule, error) {
 			return nil, err
 		}
 		r := Rule{Name: name.Text()}
-		if err := json.Unmarshal(row.Value, &r); err != nil {
-			return nil, fmt.Errorf("quota record: %w", err)
-		}
-		if r.Version != formatVersion {
-			return nil, fmt.Errorf("quota record: version %d is newer than this coffer", r.Version)
+		if err := ruleForm.Decode(row.Value, &r); err != nil {
+			return nil, err
 		}
 		all = append(all, r)
 	}

@@ -120,3 +120,20 @@ func FuzzDotenvErrorsShowNothing(f *testing.F) {
 		}
 	})
 }
+
+// What stands between single quotes is what the program sees.
+func FuzzDotenvKeepsWhatIsQuoted(f *testing.F) {
+	for _, v := range []string{"", "a b", "$HOME ${X} #no comment", "\\n\"", "two\nlines=3", "export A=b", "é\u2028"} {
+		f.Add(v, "before")
+	}
+	f.Fuzz(func(t *testing.T, value, other string) {
+		if strings.ContainsAny(value+other, "'\\\r") {
+			return // which end a value, escape in one, or are changed to a newline
+		}
+		content := "# a comment\nOTHER='" + other + "'\n export VALUE = '" + value + "' # and one more\nLAST=1\n"
+		got, err := parseDotenv("f", []byte(content))
+		if err != nil || len(got) != 3 || got["VALUE"] != value || got["OTHER"] != other {
+			t.Errorf("%q became %q: %v", content, got, err)
+		}
+	})
+}

@@ -25,6 +25,7 @@ import (
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/metrics"
 	"github.com/cofferhq/coffer/internal/mount"
+	"github.com/cofferhq/coffer/internal/rotate"
 	"github.com/cofferhq/coffer/internal/storage"
 	"github.com/cofferhq/coffer/internal/sys"
 )
@@ -36,6 +37,8 @@ const drainTime = 10 * time.Second
 type Options struct {
 	Config *config.Config
 	Log    *slog.Logger
+	// LogLevel is that of Log, if it may be changed while the server runs; else nil.
+	LogLevel *slog.LevelVar
 
 	// SelfInit initialises an empty store: the server without a configuration
 	// does, one with a configuration waits for an operator.
@@ -125,18 +128,24 @@ func assemble(ctx context.Context, o Options, store storage.Store) (*core.Core, 
 	}
 	var m *metrics.Metrics
 	limits := mount.Limits{DefaultLeaseTTL: o.Config.DefaultLeaseTTL, MaxLeaseTTL: o.Config.MaxLeaseTTL}
+	passwords := sys.NewPasswordPolicies(b, core.RootNamespace).Policy
+	now := func() time.Time { return time.Now().UTC() }
 	c := core.New(core.Options{
-		Store: store, Barrier: b, Keeper: custody.New(store, b, auto), Kinds: builtin.Kinds(), Log: o.Log,
-		Now:             func() time.Time { return time.Now().UTC() },
+		Store: store, Barrier: b, Keeper: custody.New(store, b, auto), Kinds: builtin.Kinds(passwords), Log: o.Log,
+		Now:             now,
 		DefaultLeaseTTL: limits.DefaultLeaseTTL, MaxLeaseTTL: limits.MaxLeaseTTL,
 		Audit: declared(o.Config.Audits), FirstMounts: firstMounts(o),
+		Sources: builtin.Sources(passwords, o.Config.RotationPrograms),
+		Rotated: func(name string, e *rotate.Evidence) { m.Rotated(name, outcome(e)) },
 		System: func(c *core.Core) []logical.Kind {
 			m = metrics.New(c.Sealed)
+			m.ShowRotations(func() []metrics.Rotation { return shownRotations(c, o.Log) }, now)
 			return sys.Kinds(sys.Deps{
 				House: c, Store: b, Tokens: c.Tokens(), Leases: c.Leases(), Policies: c.Policies(),
 				Devices: c.Devices(), Barrier: b, Metrics: render(o, m),
 				Host:          func() (any, error) { return hostInfo(o.Config.Storage.Path) },
 				Configuration: func() any { return state(o) },
+				LogLevel:      o.LogLevel,
 			})
 		},
 	})
@@ -235,7 +244,7 @@ func listen(o Options, c *core.Core, m *metrics.Metrics) (*web, error) {
 			w.stop()
 			return nil, err
 		}
-		s := &http.Server{Handler: handler(o, c, m, l, host), ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
+		s := &http.Server{Handler: handler(o, c, m, l, host), ErrorLog: httpErrors(o.Log)}
 		l.Configure(s)
 		w.listeners, w.servers = append(w.listeners, l), append(w.servers, s)
 	}
@@ -253,6 +262,9 @@ func handler(o Options, c *core.Core, m *metrics.Metrics, l *listener.Listener, 
 	}
 	if h.MaxDuration == 0 {
 		h.MaxDuration = o.Config.DefaultMaxRequestDuration
+	}
+	if cfg.WriteTimeout == 0 {
+		h.StallTime = listener.StallTime
 	}
 	if h.ClusterName == "" {
 		h.ClusterName = "coffer"

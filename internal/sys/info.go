@@ -2,11 +2,9 @@ package sys
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/cofferhq/coffer/internal/logical"
-	"github.com/cofferhq/coffer/internal/storage"
 	"github.com/cofferhq/coffer/internal/version"
 )
 
@@ -17,13 +15,14 @@ var metricsFields = logical.Fields{
 var infoRoutes = logical.Routes[*system]{
 	{Op: logical.Read, Path: "host-info", Do: (*system).hostInfo, Help: "Tell about the machine."},
 	{Op: logical.Read, Path: "metrics", Do: (*system).metrics, Fields: metricsFields, Help: "Read the server's metrics."},
-	{Op: logical.Read, Path: "key-status", Do: (*system).keyStatus, Help: "Tell which encryption key is in use, and since when."},
 	{Op: logical.Write, Path: "seal", Do: (*system).seal, Sudo: true, Help: "Seal the server."},
 	{Op: logical.Write, Path: "step-down", Do: (*system).stepDown, Sudo: true, Help: "Does nothing: no other node takes over."},
-	{Op: logical.Write, Path: "rotate", Do: (*system).rotate, Sudo: true, Help: "Encrypt what is written from now on with a new key."},
-	{Op: logical.Read, Path: "rotate/config", Do: (*system).rotateConfig, Sudo: true, Help: "Tell when the encryption key is rotated without being asked: never."},
 	{Op: logical.Read, Path: "rekey/backup", Do: (*system).rekeyBackup, Sudo: true, Help: "Read copies of new unseal keys, of which none are kept."},
 	{Op: logical.Delete, Path: "rekey/backup", Do: (*system).deleteRekeyBackup, Sudo: true, Help: "Delete copies of new unseal keys, of which none are kept."},
+	{Op: logical.Read, Path: "rekey/recovery-key-backup", Do: (*system).rekeyBackup, Sudo: true, Help: "Read copies of new recovery keys, of which none are kept."},
+	{Op: logical.Delete, Path: "rekey/recovery-key-backup", Do: (*system).deleteRekeyBackup, Sudo: true, Help: "Delete copies of new recovery keys, of which none are kept."},
+	{Op: logical.Read, Path: "rekey-recovery-key/backup", Do: (*system).rekeyBackup, Sudo: true, Help: "Another path of rekey/recovery-key-backup."},
+	{Op: logical.Delete, Path: "rekey-recovery-key/backup", Do: (*system).deleteRekeyBackup, Sudo: true, Help: "Another path of rekey/recovery-key-backup."},
 	{Op: logical.Read, Path: "ha-status", Do: (*system).haStatus, Help: "List the other nodes of the cluster."},
 	{Op: logical.Read, Path: "replication/status", Do: (*system).replicationStatus, Open: true, Help: "Tell that there is no replication."},
 	{Op: logical.Read, Path: "replication/{kind}/status", Do: (*system).replicationKind, Open: true, Help: "Tell that there is no replication of a kind."},
@@ -47,31 +46,8 @@ func (s *system) metrics(_ context.Context, r *logical.Request) (*logical.Respon
 	return &logical.Response{Raw: &logical.Raw{Status: 200, ContentType: contentType, Body: body}}, nil
 }
 
-func (s *system) keyStatus(context.Context, *logical.Request) (*logical.Response, error) {
-	terms := s.Barrier.Terms()
-	if len(terms) == 0 {
-		return nil, logical.ErrSealed
-	}
-	newest := terms[len(terms)-1]
-	return &logical.Response{TopLevel: true, Data: object{
-		"term": newest.Number, "install_time": newest.Created.Format(time.RFC3339Nano), "encryptions": 0,
-	}}, nil
-}
-
 func (s *system) stepDown(context.Context, *logical.Request) (*logical.Response, error) {
 	return nil, nil
-}
-
-func (s *system) rotate(ctx context.Context, _ *logical.Request) (*logical.Response, error) {
-	err := s.Barrier.Rotate(ctx)
-	if errors.Is(err, storage.ErrConflict) {
-		return nil, logical.Errorf(logical.ErrConflict, "another node has just rotated the encryption key")
-	}
-	return nil, err
-}
-
-func (s *system) rotateConfig(context.Context, *logical.Request) (*logical.Response, error) {
-	return &logical.Response{TopLevel: true, Data: object{"enabled": false, "interval": 0, "max_operations": 0}}, nil
 }
 
 func (s *system) rekeyBackup(context.Context, *logical.Request) (*logical.Response, error) {

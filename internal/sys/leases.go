@@ -163,6 +163,10 @@ func (s *system) revokeBelow(ctx context.Context, r *logical.Request, failed fun
 	if prefix == "" {
 		return logical.Invalid("prefix must be specified")
 	}
+	// First, as there is nothing to find that they have made.
+	if err := s.House.VoidBatchTokens(ctx, prefix); err != nil {
+		return err
+	}
 	ids, err := s.Leases.Below(ctx, rootNS, prefix)
 	if err != nil {
 		return err

@@ -40,6 +40,15 @@ var bareEndpoints = map[string]map[logical.Op]string{
 		logical.Read: "Tell how far the verification of new shares is.", logical.Write: "Give one of the new shares back.",
 		logical.Delete: "Begin the verification anew.",
 	},
+	"sys/rekey-recovery-key/init": {
+		logical.Read: "Tell how far a change of the recovery key is.", logical.Write: "Begin to change the recovery key and its shares.",
+		logical.Delete: "Cancel the change of the recovery key.",
+	},
+	"sys/rekey-recovery-key/update": {logical.Write: "Give one share of the recovery key in use."},
+	"sys/rekey-recovery-key/verify": {
+		logical.Read: "Tell how far the verification of new shares is.", logical.Write: "Give one of the new shares back.",
+		logical.Delete: "Begin the verification anew.",
+	},
 }
 
 // openAPI answers without the envelope, as tools expect it.
@@ -138,9 +147,11 @@ func bodyType(op logical.Op) string {
 	return "application/json"
 }
 
-var notInID = regexp.MustCompile(`[^A-Za-z0-9]+`)
+var notInID = regexp.MustCompile(`[^A-Za-z0-9_]+`)
 
+// operationID keeps a-b/c and a/b-c apart.
 func operationID(method, path string) string {
+	path = strings.ReplaceAll(path, "-", "_")
 	id := method + "-" + strings.Trim(notInID.ReplaceAllString(path, "-"), "-")
 	if strings.HasSuffix(path, "/") {
 		id += "-list"

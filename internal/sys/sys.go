@@ -6,17 +6,20 @@ package sys
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/cofferhq/coffer/internal/audit"
 	"github.com/cofferhq/coffer/internal/authz"
 	"github.com/cofferhq/coffer/internal/barrier"
+	"github.com/cofferhq/coffer/internal/consumer"
 	"github.com/cofferhq/coffer/internal/lease"
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/mount"
 	"github.com/cofferhq/coffer/internal/policy"
 	"github.com/cofferhq/coffer/internal/quota"
+	"github.com/cofferhq/coffer/internal/rotate"
 	"github.com/cofferhq/coffer/internal/storage"
 	"github.com/cofferhq/coffer/internal/token"
 )
@@ -51,6 +54,8 @@ type House interface {
 	SetCORS(ctx context.Context, origins, headers []string) error
 
 	Quotas() *quota.Store
+	Rotator() *rotate.Rotator
+	Consumers() *consumer.Store
 	// UnderWay returns the requests that are being handled.
 	UnderWay() []UnderWay
 
@@ -60,9 +65,19 @@ type House interface {
 	Wrapped(ctx context.Context, ns, text string, now time.Time) (json.RawMessage, error)
 	Unwrap(ctx context.Context, ns, text string, now time.Time) (json.RawMessage, error)
 
+	// EachConsumer tells of the consumers of a secret, seen from a version.
+	EachConsumer(ctx context.Context, s consumer.Secret, version int, idle bool, fn func(c *consumer.Consumer, s consumer.State)) error
+
+	// NewestVersion returns the number of the newest version of a secret; zero if
+	// there is none.
+	NewestVersion(ctx context.Context, s consumer.Secret) (int, error)
+
 	RenewLease(ctx context.Context, id string, increment time.Duration) (*lease.Lease, error)
 	RenewToken(ctx context.Context, id string, increment time.Duration) (warnings []string, err error)
 	RevokeTokensOf(ctx context.Context, match func(t *token.Token) bool) error
+	// VoidBatchTokens makes the batch tokens void that were made below a path until
+	// now.
+	VoidBatchTokens(ctx context.Context, path string) error
 
 	// Await returns when the configuration of rev is in force.
 	Await(ctx context.Context, rev storage.Revision) error
@@ -82,15 +97,21 @@ type Deps struct {
 	// Configuration tells how the server is configured, without anything secret.
 	Configuration func() any
 	Metrics       func(format string) (contentType string, body []byte, err error) // for sys/metrics
+	// LogLevel is how much the server logs. Nil: it has no log of its own.
+	LogLevel *slog.LevelVar
 }
 
 // Kinds returns the system's engines.
 func Kinds(d Deps) []logical.Kind {
+	if d.LogLevel == nil {
+		d.LogLevel = new(slog.LevelVar)
+	}
+	configured := d.LogLevel.Level()
 	return []logical.Kind{
 		{
 			Type: "system", Description: "the server itself",
 			New: func(logical.MountPoint) (*logical.Engine, error) {
-				return &logical.Engine{Endpoints: logical.Bind(&system{Deps: d}, systemRoutes)}, nil
+				return &logical.Engine{Endpoints: logical.Bind(&system{Deps: d, configured: configured}, systemRoutes)}, nil
 			},
 		},
 		{
@@ -105,12 +126,15 @@ func Kinds(d Deps) []logical.Kind {
 // system answers below sys/.
 type system struct {
 	Deps
-	moves moveLog
+	configured slog.Level // of the log
+	moves      moveLog
 }
 
 var systemRoutes = slices.Concat(
-	mountRoutes, policyRoutes, auditRoutes, capabilityRoutes, leaseRoutes, wrappingRoutes, uiRoutes, infoRoutes,
-	catalogRoutes, toolRoutes, specRoutes, quotaRoutes, auditingRoutes, corsRoutes, stateRoutes,
+	mountRoutes, policyRoutes, passwordRoutes, auditRoutes, capabilityRoutes, leaseRoutes, wrappingRoutes, uiRoutes, infoRoutes,
+	catalogRoutes, toolRoutes, specRoutes, quotaRoutes, auditingRoutes, corsRoutes, stateRoutes, keyRoutes,
+	rotationRoutes, consumerRoutes,
+	loggerRoutes, lockedRoutes,
 )
 
 // acl returns what the caller of r may do, or nil without a caller.

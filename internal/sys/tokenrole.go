@@ -3,9 +3,7 @@ package sys
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/netip"
 	"path"
 	"slices"
@@ -19,7 +17,6 @@ import (
 
 // role says what tokens may be created by its name. It is the stored record, too.
 type role struct {
-	Version         int            `json:"v"`
 	Allowed         []string       `json:"pol,omitempty"`
 	Disallowed      []string       `json:"npol,omitempty"`
 	AllowedGlobs    []string       `json:"gpol,omitempty"`
@@ -36,7 +33,7 @@ type role struct {
 	Type            string         `json:"type,omitempty"`
 }
 
-const roleVersion = 1
+var roleForm = storage.Form[role]{Name: "token role record", Version: 1}
 
 var roleFields = logical.Fields{
 	"allowed_policies":         {Type: logical.Texts, Help: "Policies that tokens may have; empty: the caller's own."},
@@ -77,11 +74,8 @@ func loadRole(ctx context.Context, r *logical.Request) (*role, error) {
 		return nil, err
 	}
 	found := &role{}
-	if err := json.Unmarshal(e.Value, found); err != nil {
-		return nil, fmt.Errorf("token role record: %w", err)
-	}
-	if found.Version != roleVersion {
-		return nil, fmt.Errorf("token role record: version %d is newer than this coffer", found.Version)
+	if err := roleForm.Decode(e.Value, found); err != nil {
+		return nil, err
 	}
 	return found, nil
 }
@@ -141,12 +135,12 @@ func (t *tokens) writeRole(ctx context.Context, r *logical.Request) (*logical.Re
 		return nil, err
 	}
 	if found == nil {
-		found = &role{Version: roleVersion}
+		found = &role{}
 	}
 	if err := found.change(r); err != nil {
 		return nil, err
 	}
-	value, err := json.Marshal(found)
+	value, err := roleForm.Encode(found)
 	if err != nil {
 		return nil, err
 	}

@@ -3,12 +3,12 @@ package token
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
 
 	"github.com/cofferhq/coffer/internal/barrier"
+	"github.com/cofferhq/coffer/internal/storage"
 )
 
 // batch is what a batch token carries, sealed, in its text. The key is the
@@ -19,13 +19,16 @@ type batch struct {
 	*Token
 }
 
+// Batch tokens of before have the version further back, which is read, too.
+var batchForm = storage.Form[batch]{Name: "batch token", Version: 1}
+
 // bodyEncoding is strict, so that no two texts are one token.
 var bodyEncoding = base64.RawURLEncoding.Strict()
 
 func isBatch(text string) bool { return strings.HasPrefix(text, prefixBatch) }
 
 func (s *Store) sealBatch(t *Token) (string, error) {
-	plain, err := json.Marshal(batch{Namespace: t.Namespace, Generation: s.keys.Generation(), Token: t})
+	plain, err := batchForm.Encode(&batch{Namespace: t.Namespace, Generation: s.keys.Generation(), Token: t})
 	if err != nil {
 		return "", err
 	}
@@ -37,7 +40,7 @@ func (s *Store) sealBatch(t *Token) (string, error) {
 }
 
 // openBatch returns the token in text if it is ours, of that namespace and this
-// generation, alive at now, and its parent, if it has one, lives too.
+// generation, alive at now and not void, and its parent, if it has one, lives too.
 func (s *Store) openBatch(ctx context.Context, ns, text string, now time.Time) (*Token, error) {
 	if !WellFormed(text) {
 		return nil, ErrUnknown
@@ -54,7 +57,7 @@ func (s *Store) openBatch(ctx context.Context, ns, text string, now time.Time) (
 		return nil, err
 	}
 	b := batch{Token: &Token{}}
-	if err := json.Unmarshal(plain, &b); err != nil || b.Version != formatVersion {
+	if err := batchForm.Decode(plain, &b); err != nil {
 		return nil, ErrUnknown
 	}
 	if b.Namespace != ns || b.Generation != s.keys.Generation() || !now.Before(b.Expires) {
@@ -62,6 +65,11 @@ func (s *Store) openBatch(ctx context.Context, ns, text string, now time.Time) (
 	}
 	t := b.Token
 	t.Namespace = ns
+	if s.void != nil {
+		if err := s.void(t); err != nil {
+			return nil, err
+		}
+	}
 	if t.Parent != "" {
 		if _, err := s.ByID(ctx, ns, t.Parent, now); err != nil {
 			return nil, err

@@ -3,9 +3,7 @@ package token
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/cofferhq/coffer/internal/barrier"
@@ -20,7 +18,7 @@ var ErrUnknown = errors.New("token: no such token")
 // Kind is the due queue's kind for expiry and unfinished revocation of tokens.
 const Kind due.Kind = "token"
 
-const formatVersion = 1
+var form = storage.Form[Token]{Name: "token record", Version: 1}
 
 // maxRecordBytes bounds what a token carries, so that at half a commit there
 // always is room for one more.
@@ -47,6 +45,8 @@ type Store struct {
 
 	// onRevoke frees what hangs on a token; see OnRevoke.
 	onRevoke []func(ctx context.Context, t *Token) error
+
+	void func(t *Token) error // see CheckBatch; nil: none is void
 }
 
 // NewStore returns a Store on the barrier.
@@ -67,6 +67,12 @@ func (s *Store) Forget() { s.parsed.Forget() }
 func (s *Store) OnRevoke(fn func(ctx context.Context, t *Token) error) {
 	s.onRevoke = append(s.onRevoke, fn)
 }
+
+// CheckBatch sets what is asked about every batch token that is shown, for they
+// have no record in which to say that they are no good any more: void returns
+// ErrUnknown if so. It costs each request that brings one. The call comes before
+// the first lookup.
+func (s *Store) CheckBatch(void func(t *Token) error) { s.void = void }
 
 func recordKey(ns, id string) string {
 	return storage.Plain("token") + storage.Plain(ns) + storage.Plain(id)
@@ -94,7 +100,6 @@ func (s *Store) id(text string) (string, error) {
 // Grant unless t never expires. A service token must have no Parent or one that
 // is alive; else ErrUnknown is returned. A batch token writes nothing.
 func (s *Store) Create(ctx context.Context, tx *storage.Tx, t *Token, text string) (string, error) {
-	t.Version = formatVersion
 	if t.Batch() {
 		return s.sealBatch(t)
 	}
@@ -133,7 +138,7 @@ func (s *Store) Create(ctx context.Context, tx *storage.Tx, t *Token, text strin
 }
 
 func (t *Token) put(tx *storage.Tx) error {
-	value, err := json.Marshal(t)
+	value, err := form.Encode(t)
 	if err != nil {
 		return err
 	}
@@ -188,11 +193,8 @@ func get(ctx context.Context, tx *storage.Tx, ns, id string) (*Token, error) {
 
 func parse(record []byte, ns, id string) (*Token, error) {
 	t := &Token{}
-	if err := json.Unmarshal(record, t); err != nil {
-		return nil, fmt.Errorf("token record: %w", err)
-	}
-	if t.Version != formatVersion {
-		return nil, fmt.Errorf("token record: version %d is newer than this coffer", t.Version)
+	if err := form.Decode(record, t); err != nil {
+		return nil, err
 	}
 	t.Namespace, t.ID = ns, id
 	return t, nil

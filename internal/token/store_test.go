@@ -356,7 +356,7 @@ func TestTheFormatOfRecordsStays(t *testing.T) {
 	}
 	at := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	want := &token.Token{
-		Version: 1, ID: "ID", Namespace: ns, Accessor: "A", Parent: "P", Type: logical.TokenService, Path: "auth/x/login",
+		ID: "ID", Namespace: ns, Accessor: "A", Parent: "P", Type: logical.TokenService, Path: "auth/x/login",
 		MountID: "M", Policies: []string{"default"}, Display: "D", Created: at, Expires: at.Add(time.Hour), TTL: time.Hour, Orphan: true,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

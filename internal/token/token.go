@@ -17,7 +17,6 @@ import (
 
 // Token is what coffer knows of a token. It is the stored record, too.
 type Token struct {
-	Version   int               `json:"v"`
 	ID        string            `json:"-"` // keyed MAC of the text, in base64; empty for batch tokens
 	Namespace string            `json:"-"`
 	Accessor  string            `json:"acc,omitempty"`
@@ -101,6 +100,8 @@ func (t *Token) Caller() *logical.Caller {
 		Policies:    t.Policies,
 		Metadata:    t.Meta,
 		TokenType:   t.Type,
+		Role:        t.Role,
+		Expires:     t.Expires,
 		Root:        t.Root(),
 	}
 }

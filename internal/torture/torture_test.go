@@ -17,14 +17,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"testing"
 	"text/tabwriter"
 	"time"
-
-	// The program is built by the test itself: this makes the result, which the go
-	// tool may remember, depend on it.
-	_ "github.com/cofferhq/coffer/internal/cli"
 )
 
 var (
@@ -44,17 +39,17 @@ func TestNothingIsLost(t *testing.T) {
 		*seed = rand.Uint64()
 	}
 	t.Logf("to repeat the choices (not the timing): -torture.seed=%d -torture.rounds=%d", *seed, *rounds)
-	w := newWorld(t, build(t))
+	w := newWorld(t)
 	for round := 1; round <= *rounds; round++ {
 		w.round = round
 		w.loadAndKill(between(w.dice, shortestLoad, longestLoad))
 		if w.dice.IntN(5) == 0 { // a start that does not get far
-			w.kill(w.start(), between(w.dice, 0, longestDelay))
+			w.kill(w.server.Start(), between(w.dice, 0, longestDelay))
 		}
-		w.open(w.start())
+		w.open(w.server.Start())
 		w.compare()
 		if t.Failed() {
-			t.Fatalf("round %d of seed %d; the server's last words:\n%s", round, *seed, w.lastWords())
+			t.Fatalf("round %d of seed %d; the server's last words:\n%s", round, *seed, w.server.Process().LastWords())
 		}
 		if *rounds > 20 && round%20 == 0 {
 			fmt.Fprintf(os.Stderr, "round %d of %d held\n", round, *rounds)
@@ -72,7 +67,7 @@ func between(dice *rand.Rand, low, high time.Duration) time.Duration {
 // tell prints what was done: a row for each kind of client.
 func (w *world) tell() {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(os.Stdout, "seed %d, %d rounds, %d starts: nothing is lost\n", *seed, *rounds, w.starts)
+	fmt.Fprintf(os.Stdout, "seed %d, %d rounds, %d starts: nothing is lost\n", *seed, *rounds, w.server.Starts())
 	fmt.Fprintln(table, "clients\tacknowledged\tin flight when killed\tof these done\tof these not\t")
 	var all tally
 	for _, kind := range w.kinds {
@@ -84,5 +79,3 @@ func (w *world) tell() {
 	table.Flush()
 	fmt.Fprintf(os.Stdout, "audit: %d lines, %d of them torn by a kill\n", w.audit.lines, w.audit.torn)
 }
-
-func path(dir, name string) string { return filepath.Join(dir, name) }

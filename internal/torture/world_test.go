@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,22 +13,18 @@ import (
 
 	"github.com/cofferhq/coffer/api"
 	"github.com/cofferhq/coffer/client"
+	"github.com/cofferhq/coffer/internal/servertest"
 )
 
 // world is the server and all who use it.
 type world struct {
-	t       *testing.T
-	dice    *rand.Rand
-	dir     string
-	program string
-	round   int
-	starts  int
+	t     *testing.T
+	dice  *rand.Rand
+	round int
 
-	process   *process
-	root      *client.Client // of the process of now
-	rootToken string
-	share     string
-	killed    atomic.Bool // the process is being killed: answers may be lost
+	server *servertest.Server
+	root   *client.Client // of the process of now
+	killed atomic.Bool    // the process is being killed: answers may be lost
 
 	actors  []*worker
 	kinds   []string // in the order of the table
@@ -67,18 +64,13 @@ var errUnknown = errors.New("the outcome is unknown")
 // errRefused says that the server has refused a request: it has not been done.
 var errRefused = errors.New("refused")
 
-func newWorld(t *testing.T, program string) *world {
+func newWorld(t *testing.T) *world {
 	w := &world{
-		t: t, dice: rand.New(rand.NewPCG(*seed, 0)), dir: t.TempDir(), program: program,
+		t: t, dice: rand.New(rand.NewPCG(*seed, 0)), server: servertest.New(t, servertest.Config{Build: build()}),
 		tallies: map[string]*tally{},
 	}
-	w.audit.path = path(w.dir, "audit.log")
-	w.configure()
-	w.open(w.start())
-	t.Cleanup(func() {
-		w.process.cmd.Process.Kill() // if it still runs
-		<-w.process.exited
-	})
+	w.audit.path = filepath.Join(w.server.Dir, "audit.log")
+	w.open(w.server.Start())
 	w.furnish()
 	return w
 }
@@ -150,7 +142,7 @@ func (w *world) loadAndKill(after time.Duration) {
 	for _, a := range w.actors {
 		wg.Go(a.work)
 	}
-	w.kill(w.process, after)
+	w.kill(w.server.Process(), after)
 	wg.Wait()
 	w.audit.check(w.t)
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/storage/storetest"
 )
 
 // A secret id that is issued reads back as it was asked for, and can be used.
@@ -46,4 +47,9 @@ func FuzzIssue(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What is stored is read for ever, and no bytes are read as what they are not.
+func FuzzRecords(f *testing.F) {
+	storetest.FuzzRecords(f, storetest.Records(roleForm), storetest.Records(secretIDForm), storetest.Records(accessorForm), storetest.Records(expiryForm), storetest.Records(stateForm))
 }

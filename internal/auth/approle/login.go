@@ -2,14 +2,13 @@ package approle
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"net/netip"
 	"strings"
 
 	"github.com/cofferhq/coffer/internal/grant"
 	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/storage"
 )
 
 // errCredentials is one for all that can be wrong with them.
@@ -20,6 +19,8 @@ type state struct {
 	Role string `json:"role"`
 	ID   string `json:"id"`
 }
+
+var stateForm = storage.Form[state]{Name: "approle token state"}
 
 func (method) login(ctx context.Context, r *logical.Request) (*logical.Response, error) {
 	roleID := strings.TrimSpace(r.Text("role_id"))
@@ -119,7 +120,7 @@ func (o *role) auth(s *secretID) (*logical.Auth, error) {
 	// The secret id's metadata stay out of the alias, which all logins of the
 	// role share: policies could not rely on them, and logins would conflict.
 	auth.Alias = logical.Alias{Name: o.RoleID, Metadata: map[string]string{"role_name": o.Name}}
-	auth.State, err = json.Marshal(state{Role: o.Name, ID: o.ID})
+	auth.State, err = stateForm.Encode(&state{Role: o.Name, ID: o.ID})
 	return auth, err
 }
 
@@ -127,8 +128,8 @@ func (o *role) auth(s *secretID) (*logical.Auth, error) {
 // name that was created later is another role.
 func (method) renewLogin(ctx context.Context, r *logical.Request, auth *logical.Auth) error {
 	var kept state
-	if err := json.Unmarshal(auth.State, &kept); err != nil {
-		return fmt.Errorf("approle token state: %w", err)
+	if err := stateForm.Decode(auth.State, &kept); err != nil {
+		return err
 	}
 	o, err := loadRole(ctx, r.Part, kept.Role)
 	if err != nil {

@@ -2,9 +2,7 @@ package approle
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -44,10 +42,8 @@ func (method) listSecretIDs(ctx context.Context, r *logical.Request) (*logical.R
 }
 
 func decodeAccessor(value []byte) (row accessorRow, err error) {
-	if err := json.Unmarshal(value, &row); err != nil {
-		return row, fmt.Errorf("approle accessor record: %w", err)
-	}
-	return row, nil
+	err = accessorForm.Decode(value, &row)
+	return row, err
 }
 
 // bySecretID returns the living secret id that the request names, or nil.
@@ -78,7 +74,8 @@ func byAccessor(ctx context.Context, r *logical.Request) (*secretID, error) {
 	if err != nil {
 		return nil, err
 	}
-	unknown := logical.Errorf(logical.ErrNotFound, "failed to find accessor entry for secret_id_accessor: %q", accessor)
+	// Not which one: a secret id may have been taken for its accessor.
+	unknown := logical.Errorf(logical.ErrNotFound, "failed to find accessor entry for secret_id_accessor")
 	e, err := r.Part.Get(ctx, accessorPrefix(o.ID)+storage.Name(accessor))
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, unknown

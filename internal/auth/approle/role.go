@@ -2,9 +2,7 @@ package approle
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -14,18 +12,16 @@ import (
 	"github.com/cofferhq/coffer/internal/uuid"
 )
 
-const (
-	roleVersion  = 1
-	maxNameBytes = 4095
-)
+const maxNameBytes = 4095
+
+var roleForm = storage.Form[role]{Name: "approle role record", Version: 1}
 
 // role says how a program logs in and what it gets. It is the stored record,
 // too. Networks are kept as they were written, and are valid.
 type role struct {
-	Version int    `json:"v"`
-	Name    string `json:"-"`   // lower case
-	ID      string `json:"id"`  // UUID, never changes and never leaves the server
-	RoleID  string `json:"rid"` // what programs log in with; can be changed
+	Name   string `json:"-"`   // lower case
+	ID     string `json:"id"`  // UUID, never changes and never leaves the server
+	RoleID string `json:"rid"` // what programs log in with; can be changed
 
 	BindSecretID    bool          `json:"bind,omitempty"`
 	SecretIDCIDRs   []string      `json:"scidr,omitempty"`
@@ -37,7 +33,7 @@ type role struct {
 }
 
 // newRole returns a role with Vault's defaults.
-func newRole() *role { return &role{Version: roleVersion, BindSecretID: true} }
+func newRole() *role { return &role{BindSecretID: true} }
 
 func roleKey(name string) string     { return storage.Plain("role") + storage.Name(name) }
 func roleIDKey(roleID string) string { return storage.Plain("rid") + storage.Name(roleID) }
@@ -52,11 +48,8 @@ func loadRole(ctx context.Context, part storage.Part, name string) (*role, error
 		return nil, err
 	}
 	o := &role{Name: name}
-	if err := json.Unmarshal(e.Value, o); err != nil {
-		return nil, fmt.Errorf("approle role record: %w", err)
-	}
-	if o.Version != roleVersion {
-		return nil, fmt.Errorf("approle role record: version %d is newer than this coffer", o.Version)
+	if err := roleForm.Decode(e.Value, o); err != nil {
+		return nil, err
 	}
 	return o, nil
 }
@@ -78,7 +71,7 @@ func (o *role) save(part storage.Part) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	value, err := json.Marshal(o)
+	value, err := roleForm.Encode(o)
 	if err != nil {
 		return err
 	}

@@ -5,9 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -16,12 +14,16 @@ import (
 	"github.com/cofferhq/coffer/internal/storage"
 )
 
-const secretIDVersion = 1
+// The rows that only lead to others bear no version.
+var (
+	secretIDForm = storage.Form[secretID]{Name: "approle secret id record", Version: 1}
+	accessorForm = storage.Form[accessorRow]{Name: "approle accessor record"}
+	expiryForm   = storage.Form[expiryRow]{Name: "approle expiry record"}
+)
 
 // secretID is what coffer knows of a secret id. It is the stored record, too,
 // and does not hold the text.
 type secretID struct {
-	Version  int    `json:"v"`
 	Hash     string `json:"-"`   // of the text, see hashOf
 	RoleID   string `json:"-"`   // role.ID
 	Accessor string `json:"acc"` // UUID, never used twice
@@ -88,11 +90,8 @@ func loadSecretID(ctx context.Context, part storage.Part, roleID, hash string) (
 
 func decodeSecretID(value []byte, roleID, hash string) (*secretID, error) {
 	s := &secretID{RoleID: roleID, Hash: hash}
-	if err := json.Unmarshal(value, s); err != nil {
-		return nil, fmt.Errorf("approle secret id record: %w", err)
-	}
-	if s.Version != secretIDVersion {
-		return nil, fmt.Errorf("approle secret id record: version %d is newer than this coffer", s.Version)
+	if err := secretIDForm.Decode(value, s); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -105,7 +104,7 @@ func (s *secretID) create(part storage.Part) error {
 	if err := s.put(part); err != nil {
 		return err
 	}
-	value, err := json.Marshal(accessorRow{Hash: s.Hash, Expires: s.Expires})
+	value, err := accessorForm.Encode(&accessorRow{Hash: s.Hash, Expires: s.Expires})
 	if err != nil {
 		return err
 	}
@@ -113,7 +112,7 @@ func (s *secretID) create(part storage.Part) error {
 	if s.Expires.IsZero() {
 		return nil
 	}
-	if value, err = json.Marshal(expiryRow{Custom: s.Custom}); err != nil {
+	if value, err = expiryForm.Encode(&expiryRow{Custom: s.Custom}); err != nil {
 		return err
 	}
 	part.Put(s.expiryKey(), value)
@@ -122,8 +121,7 @@ func (s *secretID) create(part storage.Part) error {
 
 // put writes what changes with use.
 func (s *secretID) put(part storage.Part) error {
-	s.Version = secretIDVersion
-	value, err := json.Marshal(s)
+	value, err := secretIDForm.Encode(s)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package approle
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -116,8 +115,8 @@ func ofExpiry(rest string, value []byte) (*secretID, error) {
 		return nil, err
 	}
 	var row expiryRow
-	if err := json.Unmarshal(value, &row); err != nil {
-		return nil, fmt.Errorf("approle expiry record: %w", err)
+	if err := expiryForm.Decode(value, &row); err != nil {
+		return nil, err
 	}
 	return &secretID{RoleID: roleID.Text(), Hash: hash.Text(), Accessor: accessor.Text(), Custom: row.Custom}, nil
 }

@@ -3,7 +3,8 @@ package userpass
 import (
 	"cmp"
 	"container/list"
-	"math"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ type limits struct {
 	failures int           // in a row, that lock a user out
 	reset    time.Duration // without a failure, after which they are forgotten
 	lock     time.Duration // for which the user is locked out
+	off      bool          // nobody is
 }
 
 // vaultLimits are Vault's defaults.
@@ -22,15 +24,12 @@ var vaultLimits = limits{failures: 5, reset: 15 * time.Minute, lock: 15 * time.M
 
 // limitsOf are what the mount sets, and Vault's where it sets nothing.
 func limitsOf(l logical.UserLockout) limits {
-	set := limits{
+	return limits{
 		failures: cmp.Or(l.Threshold, vaultLimits.failures),
 		reset:    cmp.Or(l.CounterReset, vaultLimits.reset),
 		lock:     cmp.Or(l.Duration, vaultLimits.lock),
+		off:      l.Disabled,
 	}
-	if l.Disabled {
-		set.failures = math.MaxInt
-	}
-	return set
 }
 
 // maxTracked bounds how many names a ledger remembers.
@@ -40,19 +39,29 @@ const maxTracked = 10_000
 // being locked out would tell who is a user; but on a ledger of their own, so
 // that trying many names makes no user's failures forgotten.
 //
-// It lives in memory, as in Vault: a restart forgets it, and so does a change of
-// the mount's settings.
+// It lives in memory, as in Vault: a restart forgets it. A change of the mount's
+// settings does not, see adopt.
 type lockout struct {
 	limits limits
+	*books
+}
 
+var _ logical.Lockout = (*lockout)(nil)
+
+// books are what is known of names, under whatever limits.
+type books struct {
 	mu        sync.Mutex // guards the fields below
 	users     ledger
 	strangers ledger
 }
 
 func newLockout(l limits) *lockout {
-	return &lockout{limits: l, users: newLedger(), strangers: newLedger()}
+	return &lockout{limits: l, books: &books{users: newLedger(), strangers: newLedger()}}
 }
+
+// adopt makes l go on with the books of the lockout before it, which may still be
+// in use. It comes before any other call.
+func (l *lockout) adopt(before *lockout) { l.books = before.books }
 
 // standing says whether a name is a user's.
 type standing bool
@@ -62,18 +71,23 @@ const (
 	aStranger standing = false
 )
 
-func (l *lockout) ledgerLocked(s standing) *ledger {
+func (b *books) ledgerLocked(s standing) *ledger {
 	if s == aUser {
-		return &l.users
+		return &b.users
 	}
-	return &l.strangers
+	return &b.strangers
 }
 
 // locked says whether the name is locked out.
 func (l *lockout) locked(name string, s standing, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.ledgerLocked(s).locked(name, now)
+	return l.holds(l.ledgerLocked(s), name, now)
+}
+
+// holds says whether a name on book is locked out.
+func (l *lockout) holds(book *ledger, name string, now time.Time) bool {
+	return !l.limits.off && book.locked(name, now)
 }
 
 // judge counts a login whose password was good or not, and returns what it is
@@ -84,12 +98,13 @@ func (l *lockout) judge(name string, s standing, good bool, now time.Time) error
 	defer l.mu.Unlock()
 	book := l.ledgerLocked(s)
 	switch {
-	case book.locked(name, now):
+	case l.holds(book, name, now):
 		return logical.ErrDenied
 	case good:
 		return nil
+	case !l.limits.off:
+		book.count(name, l.limits, now)
 	}
-	book.count(name, l.limits, now)
 	return errCredentials
 }
 
@@ -98,6 +113,31 @@ func (l *lockout) forget(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.users.forget(name)
+}
+
+// Locked implements [logical.Lockout]. Names that are no user's are among them.
+func (l *lockout) Locked(now time.Time) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var names []string
+	for _, book := range []*ledger{&l.users, &l.strangers} {
+		for name := range book.byName {
+			if l.holds(book, name, now) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names) // a user may have been created meanwhile
+}
+
+// Unlock implements [logical.Lockout].
+func (l *lockout) Unlock(name string) {
+	name = strings.ToLower(name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.users.forget(name)
+	l.strangers.forget(name)
 }
 
 // ledger is a bounded list of names, the one that failed last in front.

@@ -3,7 +3,6 @@ package userpass
 import (
 	"errors"
 	"fmt"
-	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -171,7 +170,7 @@ func TestTheMountSaysWhenUsersAreLockedOut(t *testing.T) {
 			"all of it", logical.UserLockout{Threshold: 1, Duration: time.Hour, CounterReset: time.Minute},
 			limits{failures: 1, reset: time.Minute, lock: time.Hour},
 		},
-		{"never", logical.UserLockout{Threshold: 3, Disabled: true}, limits{failures: math.MaxInt, reset: 15 * time.Minute, lock: 15 * time.Minute}},
+		{"never", logical.UserLockout{Threshold: 3, Disabled: true}, limits{failures: 3, reset: 15 * time.Minute, lock: 15 * time.Minute, off: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := limitsOf(tt.set); got != tt.want {

@@ -2,12 +2,11 @@ package userpass
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 
 	"github.com/cofferhq/coffer/internal/grant"
 	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/storage"
 )
 
 // errCredentials is one for all that can be wrong with them.
@@ -18,6 +17,8 @@ type state struct {
 	User string `json:"user"`
 	ID   string `json:"id"`
 }
+
+var stateForm = storage.Form[state]{Name: "userpass token state"}
 
 func (m *method) login(ctx context.Context, r *logical.Request) (*logical.Response, error) {
 	name, password := r.Text("username"), r.Text("password")
@@ -81,7 +82,7 @@ func (u *user) auth() (*logical.Auth, error) {
 	auth.DisplayName = u.Name
 	auth.Metadata = map[string]string{"username": u.Name}
 	auth.Alias = logical.Alias{Name: u.Name}
-	auth.State, err = json.Marshal(state{User: u.Name, ID: u.ID})
+	auth.State, err = stateForm.Encode(&state{User: u.Name, ID: u.ID})
 	return auth, err
 }
 
@@ -89,8 +90,8 @@ func (u *user) auth() (*logical.Auth, error) {
 // name that was created later is another user.
 func (*method) renewLogin(ctx context.Context, r *logical.Request, auth *logical.Auth) error {
 	var kept state
-	if err := json.Unmarshal(auth.State, &kept); err != nil {
-		return fmt.Errorf("userpass token state: %w", err)
+	if err := stateForm.Decode(auth.State, &kept); err != nil {
+		return err
 	}
 	u, err := loadUser(ctx, r.Part, kept.User)
 	if err != nil {

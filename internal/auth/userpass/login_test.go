@@ -91,7 +91,7 @@ func TestADamagedHashLetsNobodyIn(t *testing.T) {
 	h := newHouse(t)
 	for _, hash := range []string{"", "pw", "$2a$04$x", phcPrefix} {
 		h.Change(func(part storage.Part) error {
-			u := &user{Version: userVersion, Name: "ann", Hash: hash}
+			u := &user{Name: "ann", Hash: hash}
 			return u.save(part)
 		})
 		if _, err := h.login("ann", "pw"); !errors.Is(err, errHash) || errors.Is(err, logical.ErrInvalid) {

@@ -2,9 +2,7 @@ package userpass
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/cofferhq/coffer/internal/grant"
@@ -12,17 +10,15 @@ import (
 	"github.com/cofferhq/coffer/internal/storage"
 )
 
-const (
-	userVersion  = 1
-	maxNameBytes = 255
-)
+const maxNameBytes = 255
+
+var userForm = storage.Form[user]{Name: "userpass user record", Version: 1}
 
 // user is a person, and what their tokens may do. It is the stored record, too.
 type user struct {
-	Version int    `json:"v"`
-	Name    string `json:"-"`    // lower case
-	ID      string `json:"id"`   // UUID, never changes and never leaves the server
-	Hash    string `json:"hash"` // of the password, argon2id or bcrypt
+	Name string `json:"-"`    // lower case
+	ID   string `json:"id"`   // UUID, never changes and never leaves the server
+	Hash string `json:"hash"` // of the password, argon2id or bcrypt
 
 	grant.Token
 }
@@ -39,11 +35,8 @@ func loadUser(ctx context.Context, part storage.Part, name string) (*user, error
 		return nil, err
 	}
 	u := &user{Name: name}
-	if err := json.Unmarshal(e.Value, u); err != nil {
-		return nil, fmt.Errorf("userpass user record: %w", err)
-	}
-	if u.Version != userVersion {
-		return nil, fmt.Errorf("userpass user record: version %d is newer than this coffer", u.Version)
+	if err := userForm.Decode(e.Value, u); err != nil {
+		return nil, err
 	}
 	return u, nil
 }
@@ -59,7 +52,7 @@ func existing(ctx context.Context, r *logical.Request) (*user, error) {
 }
 
 func (u *user) save(part storage.Part) error {
-	value, err := json.Marshal(u)
+	value, err := userForm.Encode(u)
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,16 @@ func newMethod(c cost, l limits) *method {
 }
 
 func (m *method) engine() *logical.Engine {
-	return &logical.Engine{Endpoints: logical.Bind(m, routes), RenewLogin: m.renewLogin}
+	return &logical.Engine{
+		Endpoints: logical.Bind(m, routes), RenewLogin: m.renewLogin, Lockout: m.tries, Succeed: m.succeed,
+	}
+}
+
+// succeed goes on counting failed logins where the method before has stopped.
+func (m *method) succeed(before *logical.Engine) {
+	if l, ok := before.Lockout.(*lockout); ok {
+		m.tries.adopt(l)
+	}
 }
 
 // named is what routes of one user take: the name, in lower case, and fields.
@@ -117,7 +126,7 @@ func (m *method) writeUser(ctx context.Context, r *logical.Request) (*logical.Re
 		if err := checkName(r.Text("username")); err != nil {
 			return nil, err
 		}
-		u = &user{Version: userVersion, Name: r.Text("username"), ID: uuid.New()}
+		u = &user{Name: r.Text("username"), ID: uuid.New()}
 	}
 	if err := settings.Take(u, r); err != nil {
 		return nil, err

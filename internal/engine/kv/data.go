@@ -24,7 +24,7 @@ func (v v2) read(ctx context.Context, r *logical.Request) (*logical.Response, er
 	if a.Data, err = f.data(ctx, r.Part, f.n); err != nil {
 		return nil, err
 	}
-	return &logical.Response{Data: a}, nil
+	return &logical.Response{Data: a, Secret: logical.SecretVersion{Path: f.path, Version: f.n}}, nil
 }
 
 func (v v2) subkeys(ctx context.Context, r *logical.Request) (*logical.Response, error) {
@@ -54,7 +54,8 @@ func (v v2) subkeys(ctx context.Context, r *logical.Request) (*logical.Response,
 type found struct {
 	*secret
 	*version
-	n int
+	n    int
+	path string
 }
 
 // find reads the secret that r names and picks the version that it names, or
@@ -76,7 +77,7 @@ func (v v2) find(ctx context.Context, r *logical.Request) (found, error) {
 	if at == nil {
 		return found{}, logical.ErrNotFound
 	}
-	return found{secret: s, version: at, n: n}, nil
+	return found{secret: s, version: at, n: n, path: path}, nil
 }
 
 func (v2) write(ctx context.Context, r *logical.Request) (*logical.Response, error) {

@@ -13,7 +13,10 @@ import (
 	"github.com/cofferhq/coffer/internal/storage"
 )
 
-const formatVersion = 1
+var (
+	secretForm = storage.Form[secret]{Name: "kv record", Version: 1}
+	dataForm   = storage.Form[dataRow]{Name: "kv record of a version", Version: 1}
+)
 
 func secretKey(path string) string { return storage.Plain("secret") + storage.Path(path) }
 
@@ -25,7 +28,6 @@ func versionKey(id string, n int) string {
 
 // secret is the row of one path.
 type secret struct {
-	Format  int   `json:"v"`
 	Created int64 `json:"at"` // as all times here: Unix nanoseconds
 
 	// Data is the value itself, if a mount of version 1 wrote it. To version 2 it
@@ -91,7 +93,7 @@ func get(ctx context.Context, p storage.Part, path string) (*secret, error) {
 }
 
 func newSecret(now time.Time) *secret {
-	return &secret{Format: formatVersion, ID: rand.Text(), Created: now.UnixNano()}
+	return &secret{ID: rand.Text(), Created: now.UnixNano()}
 }
 
 func parseSecret(e storage.Entry, err error) (*secret, error) {
@@ -103,24 +105,13 @@ func parseSecret(e storage.Entry, err error) (*secret, error) {
 	}
 	// Every read comes by here: the list is made once, not grown.
 	s := &secret{Versions: make([]version, 0, bytes.Count(e.Value, []byte(`{"c":`)))}
-	if err := parse(e.Value, s, &s.Format); err != nil {
+	if err := secretForm.Decode(e.Value, s); err != nil {
 		return nil, err
 	}
 	if s.Data != nil {
 		s.Current, s.Updated, s.Versions = 1, s.Created, []version{{Created: s.Created}}
 	}
 	return s, nil
-}
-
-// parse decodes a row. Errors tell nothing of its content.
-func parse(value []byte, row any, format *int) error {
-	if err := json.Unmarshal(value, row); err != nil {
-		return errors.New("kv record: malformed")
-	}
-	if *format != formatVersion {
-		return fmt.Errorf("kv record: version %d is newer than this coffer", *format)
-	}
-	return nil
 }
 
 // save stores the secret at path, and takes some of the trash out.
@@ -132,9 +123,9 @@ func (s *secret) save(ctx context.Context, p storage.Part, path string, now time
 		}
 		s.Data = nil
 	}
-	value, err := json.Marshal(s)
+	value, err := secretForm.Encode(s)
 	if err != nil {
-		return fmt.Errorf("kv record: %w", err)
+		return err
 	}
 	p.Put(secretKey(path), value)
 	return sweep(ctx, p)
@@ -142,14 +133,13 @@ func (s *secret) save(ctx context.Context, p storage.Part, path string, now time
 
 // dataRow is the row of one version.
 type dataRow struct {
-	Format int             `json:"v"`
-	Data   json.RawMessage `json:"data"`
+	Data json.RawMessage `json:"data"`
 }
 
 func (s *secret) putData(p storage.Part, n int, data json.RawMessage) error {
-	value, err := json.Marshal(dataRow{Format: formatVersion, Data: data})
+	value, err := dataForm.Encode(&dataRow{Data: data})
 	if err != nil {
-		return fmt.Errorf("kv record: %w", err)
+		return err
 	}
 	p.Put(versionKey(s.ID, n), value)
 	return nil
@@ -178,7 +168,7 @@ func parseData(value []byte) (json.RawMessage, error) {
 		return rest[: len(rest)-1 : len(rest)-1], nil
 	}
 	var row dataRow
-	err := parse(value, &row, &row.Format)
+	err := dataForm.Decode(value, &row)
 	return row.Data, err
 }
 

@@ -2,9 +2,7 @@ package kv
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -90,16 +88,15 @@ func (s settings) deletedAt(all settings, now time.Time) int64 {
 }
 
 // config is the row of the mount's settings.
-type config struct {
-	Format int `json:"v"`
-	settings
-}
+type config struct{ settings }
+
+var configForm = storage.Form[config]{Name: "kv configuration", Version: 1}
 
 func configKey() string { return storage.Plain("config") }
 
 // loadConfig reads the mount's settings. The commit depends on them.
 func loadConfig(ctx context.Context, p storage.Part) (*config, error) {
-	c := &config{Format: formatVersion}
+	c := &config{}
 	e, err := p.Get(ctx, configKey())
 	if errors.Is(err, storage.ErrNotFound) {
 		return c, nil
@@ -107,7 +104,7 @@ func loadConfig(ctx context.Context, p storage.Part) (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c, parse(e.Value, c, &c.Format)
+	return c, configForm.Decode(e.Value, c)
 }
 
 func (v2) readConfig(ctx context.Context, r *logical.Request) (*logical.Response, error) {
@@ -126,9 +123,9 @@ func (v2) writeConfig(ctx context.Context, r *logical.Request) (*logical.Respons
 	if err := c.accept(r); err != nil {
 		return nil, err
 	}
-	value, err := json.Marshal(c)
+	value, err := configForm.Encode(c)
 	if err != nil {
-		return nil, fmt.Errorf("kv record: %w", err)
+		return nil, err
 	}
 	r.Part.Put(configKey(), value)
 	emit(r, event{op: "config-write", path: "config", dataPath: "config"})

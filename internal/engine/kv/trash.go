@@ -3,8 +3,6 @@ package kv
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
-	"fmt"
 
 	"github.com/cofferhq/coffer/internal/storage"
 )
@@ -34,10 +32,11 @@ type span [2]int
 
 // trash is a row of the trash.
 type trash struct {
-	Format int    `json:"v"`
-	ID     string `json:"id"` // the secret's
-	Spans  []span `json:"spans"`
+	ID    string `json:"id"` // the secret's
+	Spans []span `json:"spans"`
 }
+
+var trashForm = storage.Form[trash]{Name: "kv trash", Version: 1}
 
 // take deletes rows, at most limit, and returns how many.
 func (t *trash) take(p storage.Part, limit int) int {
@@ -57,9 +56,9 @@ func (t *trash) put(p storage.Part, key string) error {
 		p.Delete(key)
 		return nil
 	}
-	value, err := json.Marshal(t)
+	value, err := trashForm.Encode(t)
 	if err != nil {
-		return fmt.Errorf("kv record: %w", err)
+		return err
 	}
 	p.Put(key, value)
 	return nil
@@ -68,7 +67,7 @@ func (t *trash) put(p storage.Part, key string) error {
 // discard deletes the rows of versions, and puts into the trash what does not
 // fit the commit.
 func discard(p storage.Part, id string, spans []span) error {
-	t := &trash{Format: formatVersion, ID: id, Spans: spans}
+	t := &trash{ID: id, Spans: spans}
 	t.take(p, room(p))
 	if len(t.Spans) == 0 {
 		return nil
@@ -85,7 +84,7 @@ func sweep(ctx context.Context, p storage.Part) error {
 			return err
 		}
 		t := &trash{}
-		if err := parse(e.Value, t, &t.Format); err != nil {
+		if err := trashForm.Decode(e.Value, t); err != nil {
 			return err
 		}
 		left -= t.take(p, left-1) + 1

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/cofferhq/coffer/internal/logical"
@@ -47,9 +46,9 @@ func (v1) write(ctx context.Context, r *logical.Request) (*logical.Response, err
 	if _, err := peekPlain(ctx, r, path); err != nil && !absent(err) {
 		return nil, err
 	}
-	value, err := json.Marshal(&secret{Format: formatVersion, Created: r.Now.UnixNano(), Data: r.Body})
+	value, err := secretForm.Encode(&secret{Created: r.Now.UnixNano(), Data: r.Body})
 	if err != nil {
-		return nil, fmt.Errorf("kv record: %w", err)
+		return nil, err
 	}
 	if !json.Valid(value) { // the row nests one level deeper than the body
 		return nil, logical.Invalid("the data is nested too deeply")

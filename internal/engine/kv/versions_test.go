@@ -332,12 +332,12 @@ func TestDamagedRowsAreRefusedWithoutTellingWhatIsInThem(t *testing.T) {
 // What putData writes is read without parsing it: both ways must agree.
 func TestARowOfDataIsReadAsItWasWritten(t *testing.T) {
 	for _, data := range []string{`{}`, `{"a":"b"}`, `{"data":{"v":1}}`, `{"a":[1,{"b":null}],"c":12345678901234567890}`, `null`} {
-		value, err := json.Marshal(dataRow{Format: formatVersion, Data: json.RawMessage(data)})
+		value, err := dataForm.Encode(&dataRow{Data: json.RawMessage(data)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var parsed dataRow
-		if err := parse(value, &parsed, &parsed.Format); err != nil {
+		if err := dataForm.Decode(value, &parsed); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := parseData(value); err != nil || string(got) != data || data != "null" && string(parsed.Data) != data {

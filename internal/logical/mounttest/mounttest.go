@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,6 +38,9 @@ type Mount struct {
 	Now    time.Time
 	From   netip.Addr
 	Caller *logical.Caller
+
+	mu    sync.Mutex     // guards the field below
+	tasks []logical.Task // that the engine has put off
 }
 
 // New returns a mount of engine over an empty store, which the test's end closes.
@@ -94,15 +98,27 @@ func (m *Mount) createOrUpdate(ctx context.Context, action *logical.Action, r *l
 }
 
 // Do does a request that Request has returned, in one commit with what each of
-// and adds to it. The events of the commit are left in r.
+// and adds to it, unless its route is Outside. The events of the commit are left in r.
 func (m *Mount) Do(ctx context.Context, action *logical.Action, r *logical.Request, and ...func(tx *storage.Tx)) (*logical.Response, error) {
 	if err := m.createOrUpdate(ctx, action, r); err != nil {
 		return nil, err
 	}
-	var resp *logical.Response
-	_, err := storage.Update(ctx, m.Store, func(tx *storage.Tx) error {
-		r.Part, r.Events = tx.Below(Key), nil
-		var err error
+	resp, err := m.act(ctx, action, r, and)
+	if err != nil {
+		return nil, err
+	}
+	if resp != nil && resp.After != nil {
+		resp.After()
+	}
+	return resp, nil
+}
+
+func (m *Mount) act(ctx context.Context, action *logical.Action, r *logical.Request, and []func(tx *storage.Tx)) (resp *logical.Response, err error) {
+	if action.Outside {
+		return m.outside(ctx, action, r)
+	}
+	_, err = storage.Update(ctx, m.Store, func(tx *storage.Tx) error {
+		r.Part, r.Events, r.Tasks = tx.Below(Key), nil, nil
 		if resp, err = action.Do(ctx, r); err != nil {
 			return err
 		}
@@ -111,13 +127,10 @@ func (m *Mount) Do(ctx context.Context, action *logical.Action, r *logical.Reque
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
+	if err == nil {
+		m.keepTasks(r)
 	}
-	if resp != nil && resp.After != nil {
-		resp.After()
-	}
-	return resp, nil
+	return resp, err
 }
 
 // CallAnd is Request and Do.

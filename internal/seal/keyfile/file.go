@@ -19,9 +19,9 @@ var (
 	// ErrReadable says that others than its owner may read the file.
 	ErrReadable = errors.New("keyfile: others than its owner may read the key file; chmod it to 0600")
 	// ErrFormat says that the file is no key file, or was changed.
-	ErrFormat = errors.New("keyfile: not a key file, or a damaged one")
+	ErrFormat = errors.New("keyfile: not a key file, or a damaged one; put the file back from its copy")
 	// ErrFileVersion says that the file is of a newer version of coffer.
-	ErrFileVersion = errors.New("keyfile: the key file is of a newer version of coffer")
+	ErrFileVersion = errors.New("keyfile: the key file is of a newer version of coffer; run that version")
 )
 
 // The text of a key file is lines that begin with # and are ignored, and one line

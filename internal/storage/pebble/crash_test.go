@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -110,6 +111,70 @@ func failAt(t *testing.T, n int64, forever bool) (failed bool) {
 		}
 	}
 	return count.Load() >= n
+}
+
+// A full disk must not keep a start waiting for ever.
+func TestOpenGivesUpWhenItCannotWriteTables(t *testing.T) {
+	disk := vfs.NewCrashableMem()
+	s := open(t, "data", pebble.Options{FS: disk})
+	acked, err := fill(t, s, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := disk.CrashClone(vfs.CrashCloneCfg{})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	full := errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if strings.HasSuffix(op.Path, ".sst") && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	before := killed.CrashClone(vfs.CrashCloneCfg{})
+	if _, err := pebble.Open("data", pebble.Options{FS: errorfs.Wrap(killed, full)}); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "free some space") {
+		t.Errorf("open: %v", err)
+	}
+	for _, disk := range []*vfs.MemFS{before, killed.CrashClone(vfs.CrashCloneCfg{})} {
+		s := open(t, "data", pebble.Options{FS: disk})
+		if n := length(t, s); n != acked {
+			t.Errorf("%d entries acknowledged, %d there", acked, n)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Commits are in the log; that they can't be moved to tables for a while is no
+// reason to end anything.
+func TestTablesAreWrittenWhenTheDiskHasRoomAgain(t *testing.T) {
+	toggle := &errorfs.Toggle{Injector: errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if strings.HasSuffix(op.Path, ".sst") && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+			return syscall.ENOSPC
+		}
+		return nil
+	})}
+	var out syncBuffer
+	s := open(t, "data", pebble.Options{
+		FS: errorfs.Wrap(vfs.NewMem(), toggle), Logger: slog.New(slog.NewTextHandler(&out, nil)),
+	})
+	defer s.Close()
+	toggle.On()
+	if _, err := fill(t, s, 200); err != nil { // more than a memtable takes, less than all of them
+		t.Fatal(err)
+	}
+	toggle.Off()
+	const more = 600 // no place but tables takes so many
+	if _, err := fill(t, s, more); err != nil {
+		t.Fatal(err)
+	}
+	if n := countKeys(t, s, ""); n != more {
+		t.Errorf("%d entries, want %d", n, more)
+	}
+	if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "is the disk full?") {
+		t.Errorf("the log says:\n%s", got)
+	}
 }
 
 func TestWhatIsAcknowledgedSurvivesAPowerCut(t *testing.T) {

@@ -93,7 +93,13 @@ func create(db *pebble.DB) error {
 	if foreign {
 		return errors.New("the folder holds the database of another program")
 	}
-	return db.Set(formatKey, binary.BigEndian.AppendUint64(nil, format), pebble.Sync)
+	if err := db.Set(formatKey, binary.BigEndian.AppendUint64(nil, format), pebble.Sync); err != nil {
+		return err
+	}
+	// The first log was begun before Pebble knew in what format. This begins the
+	// next one, which has what shows damage in its middle; the flush may end later.
+	_, err = db.AsyncFlush()
+	return err
 }
 
 // number reads one of the store's own entries.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -21,19 +22,29 @@ import (
 // or from goroutines where nobody can recover. So a failed write to its log is
 // hidden from it, see guardedFile, and whoever commits asks the fuse before
 // telling anybody of success.
+//
+// Other failed writes, such as that of a table to a full disk, do not blow it:
+// the log has what they would have written, and Pebble tries again.
 type fuse struct {
+	log    *slog.Logger
 	cause  atomic.Pointer[error]
-	pauses atomic.Bool   // between opening and closing: refuse takes its time
+	failed atomic.Int64  // when a write that will be repeated failed last, in Unix nanoseconds
+	pauses atomic.Bool   // between opening and closing: pause takes its time
 	ending chan struct{} // closed by hurry
 }
 
-func newFuse() *fuse { return &fuse{ending: make(chan struct{})} }
+func newFuse(log *slog.Logger) *fuse { return &fuse{log: log, ending: make(chan struct{})} }
 
 // retryPause slows Pebble down, which repeats a failed flush without a pause.
 const retryPause = time.Second
 
-// blow ends all writing. It reports whether it is the first to do so.
-func (f *fuse) blow(cause error) bool { return f.cause.CompareAndSwap(nil, &cause) }
+// blow ends all writing, and says so once; while opening, Open returns it.
+func (f *fuse) blow(cause error) {
+	if f.cause.CompareAndSwap(nil, &cause) && f.pauses.Load() {
+		f.log.Error("the disk failed under the storage, which from here on only reads: mend the disk, then restart the server",
+			"error", cause)
+	}
+}
 
 // err returns why the fuse has blown, or nil.
 func (f *fuse) err() error {
@@ -49,18 +60,33 @@ func (f *fuse) refuse() error {
 	if cause == nil {
 		return nil
 	}
-	if f.pauses.Load() {
-		pause := time.NewTimer(retryPause)
-		defer pause.Stop()
-		select {
-		case <-pause.C:
-		case <-f.ending:
-		}
-	}
+	f.pause()
 	return fmt.Errorf("nothing is written after: %w", cause)
 }
 
-// hurry lets refuse answer at once. It is called once, by Close.
+// stumble remembers that a write failed that will be repeated.
+func (f *fuse) stumble() { f.failed.Store(time.Now().UnixNano()) }
+
+// steady waits a moment if a write failed just now.
+func (f *fuse) steady() {
+	if time.Since(time.Unix(0, f.failed.Load())) < retryPause {
+		f.pause()
+	}
+}
+
+func (f *fuse) pause() {
+	if !f.pauses.Load() {
+		return
+	}
+	pause := time.NewTimer(retryPause)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-f.ending:
+	}
+}
+
+// hurry ends all pauses. It is called once, by Close.
 func (f *fuse) hurry() {
 	f.pauses.Store(false)
 	close(f.ending)
@@ -96,6 +122,7 @@ func (g guardedFS) file(name string, open func() (vfs.File, error)) (vfs.File, e
 		if err := g.fuse.refuse(); err != nil {
 			return nil, err
 		}
+		g.fuse.steady()
 	}
 	if log && g.fuse.err() != nil {
 		return vfs.NewMem().Create("log", vfs.WriteCategoryUnspecified)
@@ -106,9 +133,21 @@ func (g guardedFS) file(name string, open func() (vfs.File, error)) (vfs.File, e
 		return vfs.NewMem().Create("log", vfs.WriteCategoryUnspecified)
 	}
 	if err != nil {
+		g.fuse.stumble()
 		return nil, err
 	}
 	return &guardedFile{File: f, fuse: g.fuse, hidden: log}, nil
+}
+
+// Open opens for reading. While the store opens, what Pebble would read with less
+// care than it takes is checked.
+func (g guardedFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	if !g.fuse.pauses.Load() {
+		if err := checkFile(g.FS, name); err != nil {
+			return nil, err
+		}
+	}
+	return g.FS.Open(name, opts...)
 }
 
 // OpenDir hides failures as with logs: folders are synced when a log has been
@@ -173,7 +212,11 @@ func (f *guardedFile) change(do func() error) error {
 		if err := f.fuse.refuse(); err != nil {
 			return err
 		}
-		return do()
+		err := do()
+		if err != nil {
+			f.fuse.stumble()
+		}
+		return err
 	}
 	if f.fuse.err() == nil {
 		if err := do(); err != nil {

@@ -97,6 +97,22 @@ func TestOpenRefusesWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
+func TestOpenRefusesAFolderOfSomethingElse(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "letter.txt"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pebble.Open(dir, pebble.Options{}); err == nil || !strings.Contains(err.Error(), "something else") {
+		t.Errorf("open: %v", err)
+	}
+	if err := os.Rename(filepath.Join(dir, "letter.txt"), filepath.Join(dir, "LOCK")); err != nil { // of a start that went no further
+		t.Fatal(err)
+	}
+	if err := open(t, dir, pebble.Options{}).Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 type quiet struct{}
 
 func (quiet) Infof(string, ...any)  {}

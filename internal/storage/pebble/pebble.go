@@ -15,13 +15,16 @@ import (
 	"io/fs"
 	"iter"
 	"log/slog"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/storage"
 )
 
@@ -35,7 +38,11 @@ var (
 	// ErrBroken says that the disk failed under a commit. The store still reads
 	// but takes no more commits: what the disk holds of the last one is known
 	// only after the folder has been opened anew.
-	ErrBroken = errors.New("the store is broken by a failed write and takes no more: mend the disk, then restart")
+	ErrBroken error = &logical.Error{
+		Kind: errors.New("storage broken"),
+		Text: "the storage takes no more changes, because its disk failed; reads go on",
+		Hint: "the server's log has the cause: mend the disk, then restart the server",
+	}
 	// ErrInUse says that a process, maybe this one, has the folder open.
 	ErrInUse = errors.New("the folder is in use: stop the server that uses it, or choose another folder")
 	// ErrNewerFormat says that a later release wrote the folder.
@@ -82,21 +89,27 @@ type Store struct {
 // Open opens the store in dir and creates it, with mode 0700, if there is none.
 // It returns [ErrInUse] or [ErrNewerFormat], wrapped, if that is why it cannot.
 func Open(dir string, opts Options) (*Store, error) {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.FS == nil {
+		opts.FS = vfs.Default
+	}
 	s := &Store{
-		fuse:    newFuse(),
+		fuse:    newFuse(opts.Logger),
 		calls:   make(chan *call, maxGroupCalls),
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
 	s.reads.idle = make(chan struct{}, 1)
-	db, err := pebble.Open(dir, opts.pebble(s.fuse))
+	db, err := s.open(dir, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open %q: %w", dir, openError(err))
 	}
 	s.db = db
 	rev, err := s.recall()
 	if err != nil {
-		return nil, fmt.Errorf("open %q: %w", dir, errors.Join(err, db.Close()))
+		return nil, fmt.Errorf("open %q: %w", dir, errors.Join(openError(err), db.Close()))
 	}
 	s.log = storage.NewLog(rev, opts.LogCommits, opts.LogBytes)
 	first := &view{snap: db.NewSnapshot(), rev: rev}
@@ -116,25 +129,75 @@ func (s *Store) recall() (storage.Revision, error) {
 	return rev, s.fuse.err() // Open may have gone on after a failed write
 }
 
-// openError adds what to do to the error of a first start that went wrong most
-// often.
+// open opens the database. Pebble repeats for ever a flush that fails while it
+// recovers its log: then it is left alone, writes nothing any more, and keeps the
+// folder locked until the process ends.
+func (s *Store) open(dir string, opts Options) (*pebble.DB, error) {
+	if err := refuseForeign(opts.FS, dir); err != nil {
+		return nil, err
+	}
+	log := &logger{log: opts.Logger, fuse: s.fuse, stuck: make(chan error, 1)}
+	type opened struct {
+		db  *pebble.DB
+		err error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		db, err := pebble.Open(dir, opts.pebble(log))
+		done <- opened{db, err}
+	}()
+	select {
+	case o := <-done:
+		return o.db, o.err
+	case err := <-log.stuck:
+		s.fuse.blow(err)
+		s.fuse.pauses.Store(true)
+		return nil, err
+	}
+}
+
+// remedies says what to do about the errors of a start that goes wrong most
+// often; the first match wins.
+var remedies = []struct {
+	cause error
+	text  string
+}{
+	{errDamagedLog, mendAndPutBack},
+	{fs.ErrPermission, "does the folder belong to the user that runs the server?"},
+	{syscall.ENOSPC, "free some space on its disk, then start again"},
+	{syscall.EDQUOT, "free some space of its user, then start again"},
+	{syscall.EROFS, "mount its file system writable, then start again"},
+	{fs.ErrNotExist, "a file of the folder is missing: " + putBack},
+	{syscall.EIO, "its disk fails: mend it, or restore a snapshot into a new folder"},
+}
+
+const (
+	putBack        = "put back a copy of the whole folder, or restore a snapshot into a new one"
+	mendAndPutBack = "mend the disk, then " + putBack
+)
+
+// openError adds to an error what to do about it.
 func openError(err error) error {
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w (does the folder belong to the user that runs the server?)", err)
+	for _, r := range remedies {
+		if errors.Is(err, r.cause) {
+			return fmt.Errorf("%w (%s)", err, r.text)
+		}
+	}
+	if pebble.IsCorruptionError(err) {
+		return fmt.Errorf("a file is damaged: %w (%s)", err, mendAndPutBack)
+	}
+	if strings.Contains(err.Error(), "unknown format major version") { // Pebble has no other name for it
+		return fmt.Errorf("%w: %w", ErrNewerFormat, err)
 	}
 	return err
 }
 
-func (o Options) pebble(f *fuse) *pebble.Options {
-	if o.FS == nil {
-		o.FS = vfs.Default
-	}
+func (o Options) pebble(log *logger) *pebble.Options {
 	if o.CacheBytes == 0 {
 		o.CacheBytes = defaultCacheBytes
 	}
-	log := newLogger(o.Logger, f)
 	p := &pebble.Options{
-		FS:                          guardedFS{FS: o.FS, fuse: f},
+		FS:                          guardedFS{FS: o.FS, fuse: log.fuse},
 		Logger:                      log,
 		EventListener:               log.listener(),
 		FormatMajorVersion:          pebble.FormatNewest,

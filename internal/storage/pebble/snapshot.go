@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/storage"
 )
 
@@ -42,7 +43,7 @@ func (s *snapshot) Get(ctx context.Context, key string) (storage.Entry, error) {
 		return storage.Entry{}, storage.ErrNotFound
 	}
 	if err != nil {
-		return storage.Entry{}, fmt.Errorf("storage: read: %w", err)
+		return storage.Entry{}, readError(err)
 	}
 	defer closer.Close()
 	return entry(key, stored)
@@ -87,12 +88,12 @@ func (s *snapshot) scan(ctx context.Context, prefix, after string, yield func(st
 	lower, upper := bounds(prefix, after)
 	it, err := s.view.snap.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
-		return fmt.Errorf("storage: read: %w", err)
+		return readError(err)
 	}
 	stopped := false
 	defer func() {
 		if cerr := it.Close(); cerr != nil && err == nil && !stopped {
-			err = fmt.Errorf("storage: read: %w", cerr)
+			err = readError(cerr)
 		}
 	}()
 	for ok := it.First(); ok; ok = it.Next() {
@@ -143,4 +144,18 @@ func (s *snapshot) Close() error {
 		s.view.release()
 	}
 	return nil
+}
+
+// ErrDamaged says that what was asked for lies where a file is damaged.
+var ErrDamaged error = &logical.Error{
+	Kind: errors.New("storage damaged"),
+	Text: "the storage is damaged in this place; others can be read",
+	Hint: "the server's log names the file: mend the disk, then put back a copy of the whole folder, or restore a snapshot",
+}
+
+func readError(err error) error {
+	if pebble.IsCorruptionError(err) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return fmt.Errorf("storage: read: %w", err)
 }
