@@ -60,4 +60,5 @@ type WrapInfo struct {
 // Failure is the body of an answer whose status is 400 or above.
 type Failure struct {
 	Errors []string `json:"errors"`
+	Hint   string   `json:"hint,omitempty"` // what to do next; coffer's own
 }

@@ -20,6 +20,7 @@ var ErrNotFound = errors.New("no such secret")
 type Error struct {
 	Status int      // of HTTP
 	Errors []string // what the server says; may be empty
+	Hint   string   // what the server says to do next; may be empty
 	Method string
 	Path   string // below /v1, without the query
 }
@@ -48,7 +49,7 @@ func Refusal(a *Answer, method, path string) *Error {
 	var f api.Failure
 	// A body that is no list of errors comes from a proxy: the status must do.
 	_ = json.Unmarshal(a.Body, &f)
-	return &Error{Status: a.Status, Errors: f.Errors, Method: method, Path: path}
+	return &Error{Status: a.Status, Errors: f.Errors, Hint: f.Hint, Method: method, Path: path}
 }
 
 func newError(r Request, a *Answer) *Error { return Refusal(a, r.method(), r.Path) }

@@ -162,6 +162,8 @@ func (c *Call) refusalHint(err error) string {
 		return fmt.Sprintf("Hint: nothing is mounted there. \"%[1]s secrets list\" and \"%[1]s auth list\" show what is.", program)
 	case refusal.Status == http.StatusBadRequest && text == "" && c.client.URL("", nil).Scheme == "http":
 		return "Hint: if the server speaks TLS, set COFFER_ADDR to https://… instead of http://…."
+	case refusal.Hint != "":
+		return "Hint: " + refusal.Hint
 	}
 	return ""
 }

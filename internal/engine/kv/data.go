@@ -140,7 +140,7 @@ func add(ctx context.Context, r *logical.Request, s *secret, op, path string, da
 	if surplus := len(s.Versions) - s.versionsKept(all.settings); surplus > 0 {
 		first := s.oldest()
 		s.Versions = s.Versions[surplus:]
-		if err := s.discard(r.Part, span{first, first + surplus - 1}); err != nil {
+		if err := s.discard(r, span{first, first + surplus - 1}); err != nil {
 			return nil, err
 		}
 	}
@@ -151,7 +151,7 @@ func add(ctx context.Context, r *logical.Request, s *secret, op, path string, da
 	if err := s.putData(r.Part, s.Current, data); err != nil {
 		return nil, err
 	}
-	if err := s.save(ctx, r.Part, path, r.Now); err != nil {
+	if err := s.save(r.Part, path, r.Now); err != nil {
 		return nil, err
 	}
 	emit(r, event{op: op, path: "data/" + path, dataPath: "data/" + path, secret: s, written: data})

@@ -31,9 +31,9 @@ func newEngine(m logical.MountPoint) (*logical.Engine, error) {
 		return nil, err
 	}
 	if m.Options["version"] == "2" {
-		return &logical.Engine{Endpoints: logical.Bind(newV2(), routes2)}, nil
+		return &logical.Engine{Endpoints: logical.Bind(newV2(), routes2), Work: emptyTrash}, nil
 	}
-	return &logical.Engine{Endpoints: logical.Bind(v1{newLists()}, routes1)}, nil
+	return &logical.Engine{Endpoints: logical.Bind(v1{newLists()}, routes1), Work: emptyTrash}, nil
 }
 
 func check(options map[string]string) error {

@@ -73,7 +73,7 @@ func saveMetadata(ctx context.Context, r *logical.Request, s *secret, op, path s
 	if err := checkCustom(s.Custom); err != nil {
 		return nil, err
 	}
-	if err := s.save(ctx, r.Part, path, r.Now); err != nil {
+	if err := s.save(r.Part, path, r.Now); err != nil {
 		return nil, err
 	}
 	emit(r, event{op: op, path: "metadata/" + path, dataPath: "metadata/" + path, secret: s})
@@ -178,12 +178,9 @@ func (v2) deleteMetadata(ctx context.Context, r *logical.Request) (*logical.Resp
 	r.Part.Delete(secretKey(path))
 	// A secret that version 1 wrote has no rows of versions yet.
 	if len(s.Versions) > 0 && s.Data == nil {
-		if err := s.discard(r.Part, span{s.oldest(), s.Current}); err != nil {
+		if err := s.discard(r, span{s.oldest(), s.Current}); err != nil {
 			return nil, err
 		}
-	}
-	if err := sweep(ctx, r.Part); err != nil {
-		return nil, err
 	}
 	emit(r, event{op: "metadata-delete", path: "metadata/" + path, secret: s})
 	return nil, nil

@@ -115,7 +115,7 @@ func parseSecret(e storage.Entry, err error) (*secret, error) {
 }
 
 // save stores the secret at path, and takes some of the trash out.
-func (s *secret) save(ctx context.Context, p storage.Part, path string, now time.Time) error {
+func (s *secret) save(p storage.Part, path string, now time.Time) error {
 	s.Updated = now.UnixNano()
 	if s.Data != nil {
 		if err := s.putData(p, 1, s.Data); err != nil {
@@ -128,7 +128,7 @@ func (s *secret) save(ctx context.Context, p storage.Part, path string, now time
 		return err
 	}
 	p.Put(secretKey(path), value)
-	return sweep(ctx, p)
+	return nil
 }
 
 // dataRow is the row of one version.
@@ -173,11 +173,11 @@ func parseData(value []byte) (json.RawMessage, error) {
 }
 
 // discard removes the rows of versions that the secret no longer has.
-func (s *secret) discard(p storage.Part, spans ...span) error {
+func (s *secret) discard(r *logical.Request, spans ...span) error {
 	for _, at := range spans {
 		if at[0] == 1 {
 			s.Data = nil // else save would make a row of it
 		}
 	}
-	return discard(p, s.ID, spans)
+	return discard(r, s.ID, spans)
 }

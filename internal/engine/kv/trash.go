@@ -3,15 +3,16 @@ package kv
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 
+	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/storage"
 )
 
 // A commit holds a limited number of operations, but a secret any number of
 // versions. When more of them go at once than fit, their numbers are put into
 // the trash in the same commit in which the secret forgets them: from then on
-// nobody can reach the rows, and each later change of any secret of the mount
-// takes some of them out.
+// nobody can reach the rows, and a task takes them out, a commit's worth at a time.
 //
 // Rows are found by the secret's random id and are never written again, so it
 // does not matter when the trash is taken out, nor that a secret of the same
@@ -21,9 +22,9 @@ import (
 // with: the request's events, leases and tokens.
 const spareOps = 32
 
-// minSweep is how many rows always go, so that the trash shrinks also if every
-// commit is nearly full of bytes. A row fewer than spareOps can take it.
-const minSweep = 8
+// leastSweep is how many rows always go, so that the trash shrinks also if a commit
+// is nearly full of bytes. A row fewer than spareOps can take it.
+const leastSweep = 8
 
 func trashKey() string { return storage.Plain("trash") }
 
@@ -66,36 +67,42 @@ func (t *trash) put(p storage.Part, key string) error {
 
 // discard deletes the rows of versions, and puts into the trash what does not
 // fit the commit.
-func discard(p storage.Part, id string, spans []span) error {
+func discard(r *logical.Request, id string, spans []span) error {
 	t := &trash{ID: id, Spans: spans}
-	t.take(p, room(p))
+	t.take(r.Part, room(r.Part))
 	if len(t.Spans) == 0 {
 		return nil
 	}
-	return t.put(p, trashKey()+storage.Plain(rand.Text()))
+	name := rand.Text()
+	r.Schedule(logical.Task{At: r.Now, Ref: name})
+	return t.put(r.Part, trashKey()+storage.Plain(name))
 }
 
-// sweep takes out as much of the trash as fits the commit. The rows of the trash
-// become conditions: two that sweep at once do not undo each other's counting.
-func sweep(ctx context.Context, p storage.Part) error {
-	left := room(p)
-	for e, err := range p.Range(ctx, trashKey(), "") {
+// emptyTrash deletes the rows that a piece of trash names.
+func emptyTrash(ctx context.Context, r *logical.Request, task logical.Task) error {
+	key := trashKey() + storage.Plain(task.Ref)
+	for left := true; left; {
+		err := r.Step(ctx, func(r *logical.Request) error {
+			e, err := r.Part.Get(ctx, key)
+			if left = err == nil; !left {
+				if errors.Is(err, storage.ErrNotFound) {
+					return nil
+				}
+				return err
+			}
+			t := &trash{}
+			if err := trashForm.Decode(e.Value, t); err != nil {
+				return err
+			}
+			t.take(r.Part, room(r.Part))
+			left = len(t.Spans) > 0
+			return t.put(r.Part, key)
+		})
 		if err != nil {
 			return err
-		}
-		t := &trash{}
-		if err := trashForm.Decode(e.Value, t); err != nil {
-			return err
-		}
-		left -= t.take(p, left-1) + 1
-		if err := t.put(p, e.Key); err != nil {
-			return err
-		}
-		if left < 2 {
-			return nil
 		}
 	}
 	return nil
 }
 
-func room(p storage.Part) int { return max(minSweep, p.Room()-spareOps) }
+func room(p storage.Part) int { return max(leastSweep, p.Room()-spareOps) }

@@ -107,10 +107,10 @@ func (c versionChange) do(ctx context.Context, r *logical.Request, s *secret, pa
 	if !changed {
 		return nil, nil
 	}
-	if err := s.discard(r.Part, destroyed...); err != nil {
+	if err := s.discard(r, destroyed...); err != nil {
 		return nil, err
 	}
-	if err := s.save(ctx, r.Part, path, r.Now); err != nil {
+	if err := s.save(r.Part, path, r.Now); err != nil {
 		return nil, err
 	}
 	e := event{op: c.op, path: c.infix + path, secret: s}
