@@ -22,72 +22,95 @@ func (p *postgres) furnish(t *testing.T) {
 
 const creation = `CREATE ROLE "{{name}}" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO "{{name}}";`
 
-func TestGoClientDatabase(t *testing.T) {
+// dbClient is the Go client of a server, with an engine for a database.
+type dbClient struct {
+	*vault.Client
+	t  *testing.T
+	db *postgres
+}
+
+func newDBClient(t *testing.T) *dbClient {
+	t.Helper()
 	db := startPostgres(t)
 	db.furnish(t)
-	client := goClient(t, startDev(t), rootToken)
-	ctx := t.Context()
-	write := func(path string, data map[string]any) *vault.Secret {
-		t.Helper()
-		return got(client.Logical().WriteWithContext(ctx, path, data))(t)
-	}
-	read := func(path string) *vault.Secret {
-		t.Helper()
-		s := got(client.Logical().ReadWithContext(ctx, path))(t)
-		if s == nil {
-			t.Fatalf("%s: nothing", path)
-		}
-		return s
-	}
-
-	try(t, client.Sys().MountWithContext(ctx, "database", &vault.MountInput{Type: "database"}))
-	write("database/config/items", map[string]any{
+	c := &dbClient{goClient(t, startDev(t), rootToken), t, db}
+	try(t, c.Sys().MountWithContext(t.Context(), "database", &vault.MountInput{Type: "database"}))
+	c.write("database/config/items", map[string]any{
 		"plugin_name": "postgresql-database-plugin", "allowed_roles": "reader,app", "connection_url": db.url(),
 		"username": "coffer", "password": "first of coffer",
 	})
-	config := read("database/config/items").Data
+	return c
+}
+
+func (c *dbClient) write(path string, data map[string]any) {
+	c.t.Helper()
+	got(c.Logical().WriteWithContext(c.t.Context(), path, data))(c.t)
+}
+
+func (c *dbClient) read(path string) *vault.Secret {
+	c.t.Helper()
+	s := got(c.Logical().ReadWithContext(c.t.Context(), path))(c.t)
+	if s == nil {
+		c.t.Fatalf("%s: nothing", path)
+	}
+	return s
+}
+
+func TestGoClientDatabaseConnection(t *testing.T) {
+	c := newDBClient(t)
+	config := c.read("database/config/items").Data
 	details := config["connection_details"].(map[string]any)
 	if _, ok := details["password"]; ok || details["username"] != "coffer" || config["plugin_name"] != "postgresql-database-plugin" {
 		t.Errorf("config: %v", config)
 	}
-	write("database/rotate-root/items", nil)
-	if err := db.login("coffer", "first of coffer"); err != errRefused {
+	c.write("database/rotate-root/items", nil)
+	if err := c.db.login("coffer", "first of coffer"); err != errRefused {
 		t.Errorf("the administrator's first password: %v", err)
 	}
+	_, err := c.Logical().ReadWithContext(t.Context(), "database/creds/nobody")
+	wantStatus(t, err, 400, "unknown role: nobody")
+	c.write("database/roles/other", map[string]any{"db_name": "items", "creation_statements": creation})
+	_, err = c.Logical().ReadWithContext(t.Context(), "database/creds/other")
+	wantStatus(t, err, 400, `"other" is not an allowed role`)
+	try(t, c.Sys().UnmountWithContext(t.Context(), "database"))
+}
 
-	write("database/roles/reader", map[string]any{
+func TestGoClientDatabaseRole(t *testing.T) {
+	c := newDBClient(t)
+	c.write("database/roles/reader", map[string]any{
 		"db_name": "items", "creation_statements": creation, "default_ttl": "1h", "max_ttl": "24h",
 	})
-	creds := read("database/creds/reader")
+	creds := c.read("database/creds/reader")
 	user, password := creds.Data["username"].(string), creds.Data["password"].(string)
 	if !strings.HasPrefix(user, "v-root-reader-") || creds.LeaseDuration != 3600 || !creds.Renewable {
 		t.Errorf("user %s, lease of %d", user, creds.LeaseDuration)
 	}
-	if text := got(db.query(user, password, "SELECT name FROM items"))(t); text != "one" {
+	if text := got(c.db.query(user, password, "SELECT name FROM items"))(t); text != "one" {
 		t.Errorf("the new user reads %q", text)
 	}
-	ends := db.must(t, `SELECT extract(epoch FROM rolvaliduntil)::bigint FROM pg_roles WHERE rolname = '`+user+`'`)
-	renewed := got(client.Sys().RenewWithContext(ctx, creds.LeaseID, 7200))(t)
-	if later := db.must(t, `SELECT extract(epoch FROM rolvaliduntil)::bigint FROM pg_roles WHERE rolname = '`+user+`'`); later <= ends || renewed.LeaseDuration != 7200 {
-		t.Errorf("the account ended at %s, and does at %s", ends, later)
+	end := `SELECT extract(epoch FROM rolvaliduntil)::bigint FROM pg_roles WHERE rolname = '` + user + `'`
+	before := c.db.must(t, end)
+	renewed := got(c.Sys().RenewWithContext(t.Context(), creds.LeaseID, 7200))(t)
+	if after := c.db.must(t, end); after <= before || renewed.LeaseDuration != 7200 {
+		t.Errorf("the account ended at %s, and now at %s", before, after)
 	}
-	try(t, client.Sys().RevokeWithOptionsWithContext(ctx, &vault.RevokeOptions{LeaseID: creds.LeaseID, Sync: true}))
-	if err := db.login(user, password); err != errRefused {
+	try(t, c.Sys().RevokeWithOptionsWithContext(t.Context(), &vault.RevokeOptions{LeaseID: creds.LeaseID, Sync: true}))
+	if err := c.db.login(user, password); err != errRefused {
 		t.Errorf("after the revocation: %v", err)
 	}
-	_, err := client.Logical().ReadWithContext(ctx, "database/creds/nobody")
-	wantStatus(t, err, 400, "unknown role: nobody")
-	write("database/config/items", map[string]any{"allowed_roles": "app"})
-	_, err = client.Logical().ReadWithContext(ctx, "database/creds/reader")
-	wantStatus(t, err, 400, `"reader" is not an allowed role`)
+}
 
-	write("database/static-roles/app", map[string]any{"db_name": "items", "username": "app", "rotation_schedule": "0 3 * * SAT", "rotation_window": "2h"})
-	first := read("database/static-creds/app").Data
-	try(t, db.login("app", first["password"].(string)))
-	write("database/rotate-role/app", nil)
-	second := read("database/static-creds/app").Data
-	try(t, db.login("app", second["password"].(string)))
-	if err := db.login("app", first["password"].(string)); err != errRefused {
+func TestGoClientDatabaseStaticRole(t *testing.T) {
+	c := newDBClient(t)
+	c.write("database/static-roles/app", map[string]any{
+		"db_name": "items", "username": "app", "rotation_schedule": "0 3 * * SAT", "rotation_window": "2h",
+	})
+	first := c.read("database/static-creds/app").Data
+	try(t, c.db.login("app", first["password"].(string)))
+	c.write("database/rotate-role/app", nil)
+	second := c.read("database/static-creds/app").Data
+	try(t, c.db.login("app", second["password"].(string)))
+	if err := c.db.login("app", first["password"].(string)); err != errRefused {
 		t.Errorf("the password before: %v", err)
 	}
 	if _, err := time.Parse(time.RFC3339Nano, second["last_vault_rotation"].(string)); err != nil {
@@ -96,7 +119,6 @@ func TestGoClientDatabase(t *testing.T) {
 	if second["rotation_schedule"] != "0 3 * * SAT" || second["rotation_window"] != json.Number("7200") {
 		t.Errorf("static credentials: %v", second)
 	}
-	try(t, client.Sys().UnmountWithContext(ctx, "database"))
 }
 
 func TestHvacDatabase(t *testing.T) {

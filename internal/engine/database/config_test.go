@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -122,7 +123,7 @@ func TestAConnectionInUseIsOnlyDeletedByForce(t *testing.T) {
 			s.read("creds/reader") // it is as it was
 			s.must(logical.Delete, "config/db?force=true", "")
 			s.refused(logical.Read, "config/db", "", "not found")
-			if err := s.work(5 * 60e9); err != nil {
+			if err := s.work(5 * time.Minute); err != nil {
 				t.Error(err)
 			}
 			for key := range s.rows(dataKey) {

@@ -119,6 +119,19 @@ func TestARoleMustBeAllowed(t *testing.T) {
 	}
 }
 
+// While the system is away nothing is begun that would have to be taken back.
+func TestASystemThatIsAwayIsAskedForNothing(t *testing.T) {
+	s := furnished(t)
+	s.world.add("root", "changed by hand")
+	s.refused(logical.Read, "creds/reader", "", "create a database user: ")
+	if left := s.rows(taskKey); len(left) != 0 || s.world.count("create") != 0 {
+		t.Errorf("%d tasks", len(left))
+	}
+	if err := s.engine.Leave(t.Context(), s.own()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAUserWhoseMakingFailedIsDroppedLater(t *testing.T) {
 	for _, how := range []fault{{}, {after: true}} {
 		s := furnished(t)
