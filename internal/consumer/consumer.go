@@ -175,12 +175,7 @@ func (st *Store) Forget() {
 func (st *Store) Flush(ctx context.Context) error {
 	st.flushing.Lock()
 	defer st.flushing.Unlock()
-	st.mu.Lock()
-	fresh := st.fresh
-	if len(fresh) > 0 {
-		st.fresh = make(map[key]mark)
-	}
-	st.mu.Unlock()
+	fresh := st.takeFresh()
 	for marks := range slices.Chunk(slices.Collect(maps.Values(fresh)), atOnce) {
 		if err := st.merge(ctx, marks); err != nil {
 			st.putBack(fresh)
@@ -188,6 +183,18 @@ func (st *Store) Flush(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// takeFresh returns what is fresh, which is the caller's own from here on.
+func (st *Store) takeFresh() map[key]mark {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if len(st.fresh) == 0 {
+		return nil
+	}
+	fresh := st.fresh
+	st.fresh = make(map[key]mark)
+	return fresh
 }
 
 func (st *Store) putBack(marks map[key]mark) {

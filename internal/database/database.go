@@ -58,6 +58,16 @@ func (ks Kinds) Find(plugin string) (*Kind, bool) {
 	return nil, false
 }
 
+// Names returns the names of all plugins.
+func (ks Kinds) Names() (names []string) {
+	for _, k := range ks {
+		for _, p := range k.Plugins {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
 // Plugin returns the plugin of that name.
 func (k *Kind) Plugin(name string) (Plugin, bool) {
 	for _, p := range k.Plugins {

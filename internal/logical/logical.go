@@ -372,6 +372,9 @@ type Kind struct {
 	Type        string // "kv", "approle"
 	Auth        bool   // an auth method, mounted below auth/
 	Description string // one line
+	// Databases are the names of the systems that it can connect to, as clients know
+	// them: "postgresql-database-plugin". Nil: none.
+	Databases []string
 	// New makes an instance. It must not touch the store: a new mount's rows
 	// begin to exist with its first request.
 	New func(m MountPoint) (*Engine, error)

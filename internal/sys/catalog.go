@@ -1,7 +1,10 @@
 package sys
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/cofferhq/coffer/internal/logical"
 )
@@ -21,19 +24,34 @@ const (
 	pluginDatabase = "database"
 )
 
-func pluginType(k logical.Kind) string {
-	if k.Auth {
-		return pluginAuth
+// plugin is something that is built in, as clients know it.
+type plugin struct{ typ, name string }
+
+// plugins returns what is built in, by type and name.
+func (s *system) plugins() []plugin {
+	var all []plugin
+	for _, k := range s.House.Offered() {
+		typ := pluginSecret
+		if k.Auth {
+			typ = pluginAuth
+		}
+		all = append(all, plugin{typ, k.Type})
+		for _, name := range k.Databases {
+			all = append(all, plugin{pluginDatabase, name})
+		}
 	}
-	return pluginSecret
+	slices.SortFunc(all, func(a, b plugin) int {
+		return cmp.Or(strings.Compare(a.typ, b.typ), strings.Compare(a.name, b.name))
+	})
+	return all
 }
 
 // names returns what is built in of a type of plugin, sorted; it is never nil.
 func (s *system) names(typ string) []string {
 	names := []string{}
-	for _, k := range s.House.Offered() {
-		if pluginType(k) == typ {
-			names = append(names, k.Type)
+	for _, p := range s.plugins() {
+		if p.typ == typ {
+			names = append(names, p.name)
 		}
 	}
 	return names
@@ -41,9 +59,9 @@ func (s *system) names(typ string) []string {
 
 func (s *system) catalog(context.Context, *logical.Request) (*logical.Response, error) {
 	detailed := []object{}
-	for _, k := range s.House.Offered() {
+	for _, p := range s.plugins() {
 		detailed = append(detailed, object{
-			"type": pluginType(k), "name": k.Type, "version": "", "builtin": true, "deprecation_status": "supported",
+			"type": p.typ, "name": p.name, "version": "", "builtin": true, "deprecation_status": "supported",
 		})
 	}
 	return &logical.Response{Data: object{
@@ -61,13 +79,11 @@ func (s *system) catalogOf(_ context.Context, r *logical.Request) (*logical.Resp
 }
 
 func (s *system) catalogEntry(_ context.Context, r *logical.Request) (*logical.Response, error) {
-	for _, k := range s.House.Offered() {
-		if pluginType(k) == r.Text("type") && k.Type == r.Text("name") {
-			return &logical.Response{Data: object{
-				"name": k.Type, "builtin": true, "args": []string{}, "command": "", "sha256": "", "version": "",
-				"oci_image": "", "deprecation_status": "supported",
-			}}, nil
-		}
+	if !slices.Contains(s.plugins(), plugin{r.Text("type"), r.Text("name")}) {
+		return nil, logical.ErrNotFound
 	}
-	return nil, logical.ErrNotFound
+	return &logical.Response{Data: object{
+		"name": r.Text("name"), "builtin": true, "args": []string{}, "command": "", "sha256": "", "version": "",
+		"oci_image": "", "deprecation_status": "supported",
+	}}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	dbms "github.com/cofferhq/coffer/internal/database"
@@ -114,7 +115,7 @@ func (c *config) takeDetails(r *logical.Request, kind *dbms.Kind) (found bool, e
 func (c *config) parse(systems dbms.Kinds) (*dbms.Kind, dbms.Config, error) {
 	kind, ok := systems.Find(c.Plugin)
 	if !ok {
-		return nil, dbms.Config{}, logical.Invalid("unknown database plugin %q", c.Plugin).WithHint("there are: %s", plugins(systems))
+		return nil, dbms.Config{}, logical.Invalid("unknown database plugin %q", c.Plugin).WithHint("there are: %s", strings.Join(systems.Names(), ", "))
 	}
 	fields, err := c.details()
 	if err != nil {
@@ -168,19 +169,6 @@ const (
 	stateUnsettled = "unsettled" // an attempt is under way, or its outcome is not known
 	stateUnknown   = "unknown"   // there was no rotation yet, and the password is not known
 )
-
-func plugins(systems dbms.Kinds) string {
-	all := ""
-	for _, kind := range systems {
-		for _, p := range kind.Plugins {
-			if all != "" {
-				all += ", "
-			}
-			all += p.Name
-		}
-	}
-	return all
-}
 
 // rotatedAt is how answers tell the time of a rotation.
 func rotatedAt(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

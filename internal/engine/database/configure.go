@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"crypto/rand"
+	"strings"
 	"time"
 
 	"github.com/cofferhq/coffer/internal/logical"
@@ -84,7 +85,7 @@ func (e *engine) takeConfig(ctx context.Context, r *logical.Request, c *config) 
 	kind, ok := e.systems.Find(c.Plugin)
 	switch {
 	case !ok:
-		return false, logical.Invalid("unknown database plugin %q, there are: %s", c.Plugin, plugins(e.systems))
+		return false, logical.Invalid("unknown database plugin %q, there are: %s", c.Plugin, strings.Join(e.systems.Names(), ", "))
 	case r.Text("plugin_version") != "":
 		return false, logical.Invalid("plugin_version must be empty: database plugins are built in")
 	}

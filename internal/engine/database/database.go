@@ -27,6 +27,7 @@ func New(systems dbms.Kinds, passwords password.Source) logical.Kind {
 	return logical.Kind{
 		Type:        "database",
 		Description: "Makes database users that end with a lease, and rotates the passwords of those that stay.",
+		Databases:   systems.Names(),
 		New: func(m logical.MountPoint) (*logical.Engine, error) {
 			life, end := context.WithCancel(context.Background())
 			e := &engine{mount: m.ID, systems: systems, passwords: passwords, turns: queue, life: life, end: end}

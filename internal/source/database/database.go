@@ -60,7 +60,7 @@ func open(systems dbms.Kinds, policies password.Source, config json.RawMessage, 
 	}
 	kind, ok := systems.Find(u.Plugin)
 	if !ok {
-		return nil, logical.Invalid("config: there is no plugin_name %q", u.Plugin).WithHint("there are: %s", strings.Join(plugins(systems), ", "))
+		return nil, logical.Invalid("config: there is no plugin_name %q", u.Plugin).WithHint("there are: %s", strings.Join(systems.Names(), ", "))
 	}
 	if err := u.check(); err != nil {
 		return nil, err
@@ -76,15 +76,6 @@ func open(systems dbms.Kinds, policies password.Source, config json.RawMessage, 
 		return nil, err
 	}
 	return u, nil
-}
-
-func plugins(systems dbms.Kinds) (names []string) {
-	for _, k := range systems {
-		for _, p := range k.Plugins {
-			names = append(names, p.Name)
-		}
-	}
-	return names
 }
 
 func (u *users) check() error {

@@ -1,0 +1,12 @@
+package consumer
+
+import (
+	"testing"
+
+	"github.com/cofferhq/coffer/internal/storage/storetest"
+)
+
+// What is stored is read for ever, and no bytes are read as what they are not.
+func FuzzRecords(f *testing.F) {
+	storetest.FuzzRecords(f, storetest.Records(form))
+}

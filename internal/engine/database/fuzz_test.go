@@ -1,0 +1,13 @@
+package database
+
+import (
+	"testing"
+
+	"github.com/cofferhq/coffer/internal/storage/storetest"
+)
+
+// What is stored is read for ever, and no bytes are read as what they are not.
+func FuzzRecords(f *testing.F) {
+	storetest.FuzzRecords(f, storetest.Records(configForm), storetest.Records(roleForm), storetest.Records(staticForm), storetest.Records(ownerForm),
+		storetest.Records(pendingForm), storetest.Records(liveForm), storetest.Records(errandForm))
+}
