@@ -358,3 +358,22 @@ func FuzzParseSecretNeverQuotesWhatItCannotRead(f *testing.F) {
 		}
 	})
 }
+
+func TestAHeaderOfAClientGoesWithItsRequests(t *testing.T) {
+	f := &fake{answers: []string{"204 "}}
+	c := f.client(t, Config{Token: "t"})
+	one := c.WithHeader("X-One", "1")
+	two := one.WithHeader("X-Two", "2").WithNamespace("ns").WithToken("u")
+	for _, tt := range []struct {
+		c        *Client
+		one, two string
+	}{{c, "", ""}, {one, "1", ""}, {two, "1", "2"}} {
+		if _, err := tt.c.Read(t.Context(), "x"); err != nil {
+			t.Fatal(err)
+		}
+		got := f.seen[len(f.seen)-1].Header
+		if got.Get("X-One") != tt.one || got.Get("X-Two") != tt.two {
+			t.Errorf("got %v", got)
+		}
+	}
+}

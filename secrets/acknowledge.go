@@ -130,8 +130,8 @@ func (a *acknowledger) send(ctx context.Context, at place, version int) error {
 // goodbye says that nothing is in use any more, of what s has shown to a server
 // that listens.
 func (a *acknowledger) goodbye(ctx context.Context, s Snapshot) {
-	if a.group.settings.silent || a.support != supported {
-		return
+	if a.group.settings.silent || len(s.versions) == 0 || a.decide(ctx) != nil || a.support != supported {
+		return // the server has seen the reads, but knows nothing of goodbyes, or is away
 	}
 	for _, at := range slices.SortedFunc(maps.Keys(s.versions), place.compare) {
 		if err := a.send(ctx, at, 0); err != nil {

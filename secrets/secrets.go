@@ -1,5 +1,7 @@
-// Package secrets replaces references to secrets by the secrets themselves. A
-// reference is text that names a value in a server that speaks Vault's HTTP API:
+// Package secrets replaces references to secrets by the secrets themselves, and
+// follows them: [Open] and [OpenGroup] return values that are always the newest,
+// of tokens and leases that are kept alive. A reference is text that names a value
+// in a server that speaks Vault's HTTP API:
 //
 //	vault:PATH#KEY[#VERSION]
 //	ref+vault://PATH#/KEY
@@ -33,5 +35,5 @@
 // References in resolved values are not followed: who may write one secret must
 // not choose which others are read.
 //
-// Start reading at [Parse] and [Resolver.Resolve].
+// Start reading at [Open], or at [Parse] and [Resolver.Resolve].
 package secrets

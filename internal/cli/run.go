@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"time"
 
 	"github.com/cofferhq/coffer/client"
+	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/runner"
 )
 
@@ -38,6 +40,11 @@ SECRET_ID or WRAPPED_SECRET_ID (an AppRole at APPROLE_MOUNT); WRAPPED_TOKEN; els
 the token of the last login. The program sees none of them. The token is renewed
 while the program runs and, unless it was given, revoked after that.
 
+With -on-change=restart the references are followed: when one has a new value, the
+program gets SIGTERM, after -stop-timeout SIGKILL, and is started with the new
+values. With -on-change=signal=HUP the copy of -config gets the new values, then the
+program gets the signal. A coffer server is told when the program has them.
+
   Run with the secrets that the environment names:
       $ coffer run -- ./app
   With a file for development, and the program's config:
@@ -50,6 +57,8 @@ type runFlags struct {
 	envFiles            *[]string
 	override, allowDisk *bool
 	config, authMount   *string
+
+	onChange, stopTimeout, interval *string
 }
 
 func newRun(f *Flags) Run {
@@ -59,6 +68,10 @@ func newRun(f *Flags) Run {
 		config:    f.String("config", "", "The program's own config file."),
 		allowDisk: f.Bool("allow-disk", false, "Write the copy of the config to a disk if no memory (tmpfs) is mounted."),
 		authMount: f.String("auth-mount", "", "Where AppRole is mounted. Also COFFER_APPROLE_MOUNT. Default: approle."),
+
+		onChange:    f.String("on-change", "none", "What to do when a secret has a new version: none, restart, or signal=NAME."),
+		stopTimeout: f.Duration("stop-timeout", "How long a program that is restarted has to end before it is killed. Default: 10s."),
+		interval:    f.Duration("interval", "How often to look for new versions, more or less a fifth. Default: 15s."),
 	}
 	return o.run
 }
@@ -67,10 +80,23 @@ func (o *runFlags) run(ctx context.Context, c *Call) error {
 	if kind, err := c.opts.dryRun(); err != nil || kind != notDry {
 		return usage("A run makes many requests: -output-curl-string and -output-policy cannot show them")
 	}
+	onChange, err := runner.ParseOnChange(*o.onChange)
+	if err != nil {
+		return usage("-on-change: %v", err)
+	}
+	stopTimeout, err := positive("stop-timeout", *o.stopTimeout)
+	if err != nil {
+		return err
+	}
+	interval, err := positive("interval", *o.interval)
+	if err != nil {
+		return err
+	}
 	code, err := runner.Run(ctx, runner.Options{
 		Command: c.Args, Env: c.Environ(),
 		EnvFiles: *o.envFiles, Override: *o.override,
 		ConfigFile: *o.config, AllowDisk: *o.allowDisk, AuthMount: *o.authMount,
+		OnChange: onChange, StopTimeout: stopTimeout, Interval: interval,
 		Connect: func(getenv func(string) string) (*client.Client, error) {
 			c.Getenv = getenv // the files may say where the server is
 			cl, err := c.anonymous()
@@ -95,4 +121,16 @@ func (o *runFlags) run(ctx context.Context, c *Call) error {
 		f.hint = c.hint(err)
 	}
 	return f
+}
+
+// positive reads a flag with a duration; zero if it was not given.
+func positive(name, text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	d, err := logical.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return 0, usage("-%s must be more than zero", name)
+	}
+	return d, nil
 }

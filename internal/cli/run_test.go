@@ -63,6 +63,10 @@ func TestRun(t *testing.T) {
 		{"an absent field", []string{role, id, "A=vault:secret/db#none"}, []string{"--", "true"}, 2, "", "A: vault:secret/db#none: the secret has no such field"},
 		{"a server that is not there", []string{"VAULT_ADDR=http://127.0.0.1:1", "A=vault:secret/db#k", "VAULT_TOKEN=t"}, []string{"--", "true"}, 2, "", "Hint: nothing listens at http://127.0.0.1:1."},
 		{"a setting that is none", []string{"VAULT_SKIP_VERIFY=maybe", "A=vault:secret/db#k", "VAULT_TOKEN=t"}, []string{"--", "true"}, 1, "", "VAULT_SKIP_VERIFY: want true or false"},
+		{"an end before any change", []string{role, id, "A=vault:secret/db#password"}, []string{"-on-change=restart", "-stop-timeout=3", "-interval=1s", "--", "sh", "-c", `echo "$A"; exit 4`}, 4, "c4n4ry\n", ""},
+		{"a change that is none", nil, []string{"-on-change=reload", "--", "true"}, 1, "", "-on-change: \"reload\": want none, restart, or signal=HUP"},
+		{"a signal without a file", nil, []string{"-on-change=signal=HUP", "--", "true"}, 1, "", "needs -config"},
+		{"a time that is none", nil, []string{"-interval=0", "--", "true"}, 1, "", "-interval must be more than zero"},
 		{"a dry run", nil, []string{"-output-curl-string", "--", "true"}, 1, "", "A run makes many requests"},
 	}
 	for _, tt := range tests {

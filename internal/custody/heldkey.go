@@ -43,7 +43,7 @@ func (h HeldKey) held(cfg *config) error {
 // errNoRecoveryKey is about a server that has a seal and nothing for people.
 func errNoRecoveryKey() error {
 	return refuse(ErrAttempt, "this server was initialized without a recovery key").
-		WithHint("shares of one are made at initialization only: initialize a new server with recovery_shares and " +
+		WithHint("recovery shares are made at initialization only: initialize a new server with recovery_shares and " +
 			"recovery_threshold (coffer operator init -recovery-shares=5 -recovery-threshold=3) and move the secrets there")
 }
 

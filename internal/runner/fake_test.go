@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cofferhq/coffer/client"
 )
@@ -23,8 +24,18 @@ const canary = "c4n4ry"
 // fakeServer speaks as much of the API as a run needs. Its secrets are at
 // secret/db (KV version 2).
 type fakeServer struct {
-	mu   sync.Mutex // guards the field below
-	seen []string   // "METHOD PATH TOKEN", preflight left out
+	mu      sync.Mutex    // guards the fields below
+	seen    []string      // "METHOD PATH TOKEN", preflight left out
+	version int           // of secret/changing, whose password is c4n4ry-VERSION
+	used    int           // version of it that was acknowledged last
+	told    chan struct{} // gets a value at each acknowledgement; nil: nobody waits
+}
+
+// publish makes another version of secret/changing.
+func (s *fakeServer) publish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.version++
 }
 
 func (s *fakeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -36,8 +47,28 @@ func (s *fakeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	token := r.Header.Get("X-Vault-Token")
 	s.mu.Lock()
 	s.seen = append(s.seen, r.Method+" "+path+" "+token)
+	version := s.version
 	s.mu.Unlock()
 	body, _ := io.ReadAll(r.Body)
+	switch path {
+	case "sys/health":
+		fmt.Fprint(w, `{"version":"1.19.0+coffer.test"}`)
+		return
+	case "secret/data/changing":
+		fmt.Fprintf(w, `{"request_id":"r","data":{"data":{"password":"c4n4ry-%d"},"metadata":{"version":%[1]d,"created_time":"t"}}}`, version)
+		return
+	case "sys/coffer/acknowledge":
+		var ack struct{ Version int }
+		_ = json.Unmarshal(body, &ack)
+		s.mu.Lock()
+		s.used = ack.Version
+		s.mu.Unlock()
+		if s.told != nil {
+			s.told <- struct{}{}
+		}
+		w.WriteHeader(204)
+		return
+	}
 	var fields map[string]string
 	_ = json.Unmarshal(body, &fields)
 	status, text := s.answer(path, token, fields)
@@ -128,6 +159,8 @@ func TestMain(m *testing.M) {
 		cat(os.Args[2])
 	case "signals":
 		tellSignals()
+	case "follow":
+		tellValue(os.Args[2:])
 	case "run":
 		os.Exit(runAsProcess(os.Args[2:]))
 	}
@@ -160,8 +193,43 @@ func tellSignals() {
 	}
 }
 
+// tellValue prints the variable A, or a file, at the start and after a SIGHUP. It
+// ends, with code 7, at the first SIGTERM; if it is stubborn, at the second.
+func tellValue(args []string) {
+	received := make(chan os.Signal, 16)
+	signal.Notify(received, syscall.SIGHUP, syscall.SIGTERM)
+	tell := func() {
+		text := os.Getenv("A")
+		if len(args) > 0 && args[0] != "stubborn" {
+			content, _ := os.ReadFile(args[0])
+			text = string(content)
+		}
+		fmt.Println("value", text)
+	}
+	tell()
+	stubborn := len(args) > 0 && args[0] == "stubborn"
+	for sig := range received {
+		fmt.Println(sig)
+		switch {
+		case sig == syscall.SIGHUP:
+			tell()
+		case stubborn:
+			stubborn = false
+		default:
+			os.Exit(7)
+		}
+	}
+}
+
 func runAsProcess(command []string) int {
+	onChange, err := ParseOnChange(os.Getenv("RUNNER_TEST_ON_CHANGE"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	patience, _ := time.ParseDuration(os.Getenv("RUNNER_TEST_STOP_TIMEOUT"))
 	code, err := Run(context.Background(), Options{
+		OnChange: onChange, StopTimeout: patience, Interval: 20 * time.Millisecond,
 		Command: command, Env: os.Environ(), ConfigFile: os.Getenv("RUNNER_TEST_CONFIG"), AllowDisk: true,
 		Connect: connect, HelperToken: func() (string, error) { return "", nil },
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,

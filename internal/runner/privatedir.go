@@ -103,15 +103,19 @@ func isOurs(info fs.FileInfo) bool {
 	return ok && int(stat.Uid) == os.Geteuid()
 }
 
-// write makes a file that only its owner can read, and returns its path.
-func (d *privateDir) write(name string, content []byte) (string, error) {
-	path := filepath.Join(d.path, name)
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+// write makes a file that only its owner can read, in place of one of that name
+// in one step, and returns its path.
+func (d *privateDir) write(name string, content []byte) (path string, err error) {
+	path = filepath.Join(d.path, name)
+	f, err := os.CreateTemp(d.path, ".new-*") // mode 0600
 	if err != nil {
 		return "", err
 	}
 	_, err = f.Write(content)
-	return path, errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return path, os.Rename(f.Name(), path)
 }
 
 // Close removes the folder and what is in it.

@@ -29,8 +29,10 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"time"
 
 	"github.com/cofferhq/coffer/client"
+	"github.com/cofferhq/coffer/secrets"
 )
 
 // Options says what to run, and where secrets come from.
@@ -46,6 +48,10 @@ type Options struct {
 	// the arguments. Empty: none. TOML loses its comments and its order.
 	ConfigFile string
 	AllowDisk  bool // the copy may lie on a disk, if there is no tmpfs
+
+	OnChange    OnChange
+	StopTimeout time.Duration // before a program that is restarted is killed; zero: DefaultStopTimeout
+	Interval    time.Duration // of looking for new versions; zero: that of package secrets
 
 	AuthMount string // of AppRole; empty: as APPROLE_MOUNT says, else "approle"
 
@@ -113,6 +119,9 @@ func Run(ctx context.Context, o Options) (int, error) {
 
 func (o *Options) run(ctx context.Context, s *signals) (code int, err error) {
 	job := &job{Options: o}
+	if o.StopTimeout == 0 {
+		o.StopTimeout = DefaultStopTimeout
+	}
 	defer job.close()
 	ctx, done := s.interrupt(ctx)
 	err = job.prepare(ctx)
@@ -129,9 +138,11 @@ func (o *Options) run(ctx context.Context, s *signals) (code int, err error) {
 type job struct {
 	*Options
 	cmd     *exec.Cmd
-	private *privateDir // nil: no config
-	session *session    // nil: no reference
-	keeper  *keeper     // nil: as above
+	command func(values) (*exec.Cmd, error) // makes a command, and the copy of the config
+	private *privateDir                     // nil: no config
+	login   *secrets.Session                // nil: no reference
+	group   *secrets.Group                  // nil: nothing is followed
+	changes chan change                     // nil: as above
 }
 
 // prepare does all that can fail before the program runs, cheapest first.
@@ -163,39 +174,46 @@ func (j *job) prepare(ctx context.Context) error {
 	if err := slots.err(); err != nil {
 		return local(err)
 	}
-	values, err := j.resolve(ctx, env, slots)
+	if err := j.checkOnChange(env); err != nil {
+		return local(err)
+	}
+	first, err := j.resolve(ctx, env, slots)
 	if err != nil {
 		return err
 	}
-	return local(j.fill(path, env, config, values))
+	j.command = func(v values) (*exec.Cmd, error) { return j.fill(path, env, config, v) }
+	j.cmd, err = j.command(first)
+	return local(err)
 }
 
-// fill makes the command, and the copy of the config.
-func (j *job) fill(path string, env *environment, config *config, values values) error {
-	variables, err := env.forChild(values)
+// fill makes a command, and the copy of the config, in place of the one before.
+func (j *job) fill(path string, env *environment, config *config, v values) (*exec.Cmd, error) {
+	variables, err := env.forChild(v)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	j.cmd = &exec.Cmd{
+	cmd := &exec.Cmd{
 		Path: path, Args: j.Command, Env: variables,
 		Stdin: j.Stdin, Stdout: j.Stdout, Stderr: j.Stderr,
 	}
 	if config == nil {
-		return nil
+		return cmd, nil
 	}
-	content, err := config.fill(values)
+	content, err := config.fill(v)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if j.private, err = openPrivateDir(memoryFolders(env.getenv), j.AllowDisk); err != nil {
-		return err
+	if j.private == nil {
+		if j.private, err = openPrivateDir(memoryFolders(env.getenv), j.AllowDisk); err != nil {
+			return nil, err
+		}
 	}
 	file, err := j.private.write(config.base(), content)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	j.cmd.Args = placeFile(j.Command, file)
-	return nil
+	cmd.Args = placeFile(j.Command, file)
+	return cmd, nil
 }
 
 // close removes and revokes what was made for the program. It may be called at
@@ -206,10 +224,12 @@ func (j *job) close() {
 			j.Warn("the copy of the config could not be removed: " + err.Error())
 		}
 	}
-	if j.keeper != nil {
-		j.keeper.Close()
+	if j.group != nil {
+		_ = j.group.Close() // the session, whose end could fail, is not its own
 	}
-	if j.session != nil {
-		j.session.Close()
+	if j.login != nil {
+		if err := j.login.Close(); err != nil {
+			j.Warn(err.Error())
+		}
 	}
 }

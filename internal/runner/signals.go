@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +31,10 @@ var ending = []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscal
 type signals struct {
 	received   chan os.Signal
 	foreground func() bool // whether the terminal sends its signals to our job
+
+	// Somebody else wants the program to end: it is not to be started again.
+	ending   atomic.Bool
+	stopping atomic.Bool // we are about to end it, to start it again
 }
 
 // catchSignals begins to receive. What was ignored stays so, also for the program
@@ -79,6 +84,10 @@ func (s *signals) forward(p *os.Process, done <-chan struct{}) {
 	for {
 		select {
 		case sig := <-s.received:
+			// Programs may take an interrupt and go on.
+			if sig == syscall.SIGTERM || s.stopping.Load() && slices.Contains(ending, sig) {
+				s.ending.Store(true)
+			}
 			if slices.Contains(ofTerminal, sig) && s.foreground() {
 				continue
 			}

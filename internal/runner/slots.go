@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/cofferhq/coffer/client"
 	"github.com/cofferhq/coffer/secrets"
 )
 
@@ -73,29 +74,46 @@ func (s *slots) hasReferences() bool {
 	return false
 }
 
-// values are what slots are filled with.
-type values struct{ resolved *secrets.Resolved }
+// values are what slots are filled with. They return nothing if the slot is to be
+// absent.
+type values struct {
+	value func(slot string) (string, bool)
+}
 
-// value returns nothing if the slot is to be absent.
-func (v values) value(slot string) (string, bool) { return v.resolved.Value(slot) }
+func valuesOf(s secrets.Snapshot) values {
+	return values{value: func(slot string) (string, bool) {
+		v, ok := s.Lookup(slot)
+		return v.Reveal(), ok
+	}}
+}
 
 // resolve logs in, if there is a reason to, and fetches the values.
 func (j *job) resolve(ctx context.Context, env *environment, s *slots) (values, error) {
 	if !s.hasReferences() {
-		resolved, err := secrets.NewResolver(nil).Resolve(ctx, s.templates) // escapes alone: it asks nobody
-		return values{resolved}, err
+		return once(ctx, nil, s.templates) // escapes alone: it asks nobody
 	}
 	c, err := j.Connect(env.getenv)
 	if err != nil {
 		return values{}, local(err)
 	}
-	if j.session, err = j.login(ctx, c, env); err != nil {
+	if j.login, err = j.logIn(ctx, c, env); err != nil {
 		return values{}, err
 	}
-	resolved, err := secrets.NewResolver(c).Resolve(ctx, s.templates)
+	if j.OnChange.follows() {
+		return j.follow(ctx, s.templates)
+	}
+	v, err := once(ctx, c, s.templates)
+	if err == nil {
+		j.login.Keep()
+	}
+	return v, err
+}
+
+// once fetches values that are not followed.
+func once(ctx context.Context, c *client.Client, templates map[string]secrets.Template) (values, error) {
+	resolved, err := secrets.NewResolver(c).Resolve(ctx, templates)
 	if err != nil {
 		return values{}, err
 	}
-	j.keeper = keep(j.session)
-	return values{resolved}, nil
+	return values{value: resolved.Value}, nil
 }

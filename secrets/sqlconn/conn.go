@@ -8,16 +8,17 @@ import (
 )
 
 // conn is a connection of the driver with the generation of the credential that
-// it has logged in with. database/sql calls it from one goroutine at a time, and
-// not at all while it lies in the pool: between IsValid, which says that it may go
-// there, and ResetSession, which takes it out.
+// it has logged in with. database/sql calls it from one goroutine at a time. While
+// it lies in the pool, between IsValid, which says that it may go there, and
+// ResetSession, which takes it out, nothing but its statements is closed: see
+// [stmt].
 type conn struct {
 	driver.Conn
 	connector  *Connector
 	generation uint64
 	done       func() // says that the credential is not used any more
 
-	mu     sync.Mutex // guards the fields below
+	mu     sync.Mutex // guards the fields below, and what is closed while it lies in the pool
 	pooled bool
 	closed bool
 	err    error // of the driver's Close
@@ -141,17 +142,6 @@ func (c *conn) Ping(ctx context.Context) error {
 		return p.Ping(ctx)
 	}
 	return nil
-}
-
-func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	if p, ok := c.Conn.(driver.ConnPrepareContext); ok {
-		return p.PrepareContext(ctx, query)
-	}
-	s, err := c.Conn.Prepare(query)
-	if err == nil && ctx.Err() != nil {
-		return nil, errors.Join(ctx.Err(), s.Close())
-	}
-	return s, err
 }
 
 func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {

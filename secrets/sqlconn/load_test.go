@@ -253,7 +253,7 @@ func TestNoQueryFailsWhileAPasswordIsReplaced(t *testing.T) {
 				password := fmt.Sprintf("p%d", n)
 				d.exec(t, d.setPassword, "replaced", password)
 				<-refused
-				v.publish("replaced", password)
+				v.await(t, v.publish("replaced", password))
 			}
 			if uses := stop(); uses < rotations {
 				t.Errorf("%d uses", uses)

@@ -1,4 +1,4 @@
-package runner
+package secrets
 
 import (
 	"fmt"
@@ -8,8 +8,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"context"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -91,16 +89,21 @@ func TestTheTokenIsKeptAlive(t *testing.T) {
 					t.Fatal(err)
 				}
 				warnings := 0
-				s := &session{client: c, warn: func(string) { warnings++ }}
+				var login Login
 				if tt.earned {
-					s.again = func(ctx context.Context) (*api.Auth, error) { return c.LoginAppRole(ctx, "approle", "r", "s") }
-					s.use(&api.Auth{ClientToken: "t", LeaseDuration: 300, Renewable: true})
+					login = AppRole("approle", "r", "s")
 				}
-				k := keep(s)
+				s := NewSession(c, login, func(error) { warnings++ })
+				s.jitter = func(d time.Duration) time.Duration { return d }
+				if tt.earned {
+					s.Adopt(&api.Auth{ClientToken: "t", LeaseDuration: 300, Renewable: true})
+				}
+				s.Keep()
 				time.Sleep(tt.run)
 				synctest.Wait()
-				k.Close()
-				s.Close()
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
 				if d := cmp.Diff(tt.want, wire.asked); d != "" {
 					t.Error(d)
 				}
