@@ -4,9 +4,10 @@ GO      ?= go
 FUZZ    ?= 10s
 KEEP    ?= 8
 ROUNDS  ?= 300
-SOAK    ?= 10m
+KILLS   ?= 30
+SOAK    ?=
 
-.PHONY: build demo test lint bench bench-parts bench-go fuzz torture soak-core parts clean
+.PHONY: build demo test lint bench bench-parts bench-go fuzz torture soak-core soak parts clean
 
 build: ## one static binary: bin/coffer
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/coffer ./cmd/coffer
@@ -42,8 +43,11 @@ fuzz: ## every fuzz target for FUZZ each; KEEP inputs of each that add coverage 
 torture: ## kill the server ROUNDS times under load; nothing acknowledged may be lost
 	$(GO) test -v -count=1 -timeout 0 ./internal/torture -torture.rounds=$(ROUNDS)
 
-soak-core: ## use the server, built with the race detector, for SOAK; nothing may grow
-	$(GO) test -v -count=1 -timeout 0 ./internal/soak -run TestNothingGrows -soak.time=$(SOAK)
+soak-core: ## use the server, built with the race detector, for SOAK (10m); nothing may grow
+	$(GO) test -v -count=1 -timeout 0 ./internal/soak -run TestNothingGrows -soak.time=$(or $(SOAK),10m)
+
+soak: parts ## rotate under load for SOAK (1m), not one request may fail: docs/rotation-soak.svg; then kill -9, KILLS times
+	$(GO) test -v -count=1 -timeout 0 ./internal/rotationsoak -soak.time=$(or $(SOAK),1m) -soak.kills=$(KILLS) -soak.svg=$(CURDIR)/docs/rotation-soak.svg
 
 clean:
 	rm -rf bin

@@ -60,7 +60,9 @@ var fleet struct {
 // that uses servers has
 //
 //	func TestMain(m *testing.M) { os.Exit(parts.Main(m)) }
-func Main(m *testing.M) int {
+//
+// M is a [testing.M], or what runs one with something else around it.
+func Main(m interface{ Run() int }) int {
 	fleet.mu.Lock()
 	fleet.managed = true
 	fleet.mu.Unlock()
