@@ -94,7 +94,7 @@ var layers = []layer{
 	},
 	{
 		name:     "public",
-		packages: []string{"api", "client", "secrets"},
+		packages: []string{"api", "client", "secrets", "secrets/sqlconn"},
 		inOrder:  true,
 		imports:  []string{"internal/match"},
 	},

@@ -56,6 +56,17 @@ func Commands() []Command {
 		leaseRenewCommand(),
 		leaseRevokeCommand(),
 
+		rotationListCommand(),
+		rotationReadCommand(),
+		rotationWriteCommand(),
+		rotationDeleteCommand(),
+		rotationRotateCommand(),
+		rotationPauseCommand(),
+		rotationResumeCommand(),
+		rotationAbandonCommand(),
+		rotationAttemptsCommand(),
+		consumersCommand(),
+
 		auditListCommand(),
 		auditEnableCommand(),
 		auditDisableCommand(),

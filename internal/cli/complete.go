@@ -46,7 +46,8 @@ func complete(commands []Command, words []string, sys System) []candidate {
 		return nextWords(commands, strings.Join(before, " "), current)
 	}
 	f := newFlags()
-	cmd.declare(f, &Call{System: sys})
+	call := &Call{System: sys}
+	cmd.declare(f, call)
 	at := stand(f, rest)
 	switch {
 	case at.pending != "":
@@ -55,6 +56,11 @@ func complete(commands []Command, words []string, sys System) []candidate {
 		return f.names(current, sys)
 	case cmd.ForeignFlags:
 		return nil
+	case at.args == 0 && strings.HasPrefix(cmd.Name, "rotation "):
+		if f.parse(rest) != nil {
+			return nil
+		}
+		return call.rotationNames(current)
 	}
 	return cmd.argument(at.args, current, sys)
 }

@@ -86,6 +86,7 @@ var groups = map[string]string{
 	"operator":    "Initialise, seal and unseal the server",
 	"policy":      "List, read, write and delete policies",
 	"print":       "Print what the command line would use",
+	"rotation":    "Make secrets change on schedule, and see how that goes",
 	"secrets":     "List, enable, move, tune and disable secrets engines",
 	"token":       "Create, look up, renew and revoke tokens",
 }

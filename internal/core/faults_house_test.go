@@ -18,7 +18,9 @@ import (
 	"github.com/cofferhq/coffer/internal/core"
 	"github.com/cofferhq/coffer/internal/custody"
 	"github.com/cofferhq/coffer/internal/logical"
+	"github.com/cofferhq/coffer/internal/rotate"
 	"github.com/cofferhq/coffer/internal/secret"
+	"github.com/cofferhq/coffer/internal/source"
 	"github.com/cofferhq/coffer/internal/storage"
 	"github.com/cofferhq/coffer/internal/storage/inmem"
 	"github.com/cofferhq/coffer/internal/sys"
@@ -32,11 +34,14 @@ type site struct {
 	disk  *breakable
 	key   secret.Bytes      // the only share
 	notes map[string]string // what an operation keeps for later: tokens, ids
+
+	sources source.Kinds // of rotations
+	rotated func(name string, e *rotate.Evidence)
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t *testing.T, sources ...*source.Kind) *site {
 	t.Helper()
-	s := &site{t: t, disk: &breakable{Store: inmem.New()}, notes: map[string]string{}}
+	s := &site{t: t, disk: &breakable{Store: inmem.New()}, notes: map[string]string{}, sources: sources}
 	s.Core = s.newCore()
 	result, err := s.Init(t.Context(), custody.Params{Shares: 1, Threshold: 1}, rootText)
 	if err != nil {
@@ -80,6 +85,7 @@ func (s *site) newCore() *core.Core {
 	return core.New(core.Options{
 		Store: s.disk, Barrier: b, Keeper: custody.New(s.disk, b, nil), Kinds: builtin.Kinds(sys.NewPasswordPolicies(b, core.RootNamespace).Policy),
 		Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return time.Now().UTC() },
+		Sources: s.sources, Rotated: s.rotated,
 		System: func(c *core.Core) []logical.Kind {
 			return sys.Kinds(sys.Deps{
 				House: c, Store: b, Tokens: c.Tokens(), Leases: c.Leases(), Policies: c.Policies(),

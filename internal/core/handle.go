@@ -51,6 +51,19 @@ func (c *Core) Handle(ctx context.Context, call *Call) (*Answer, error) {
 	v := &visit{Call: call}
 	c.underway.enter(v)
 	defer c.underway.leave(v)
+	answer, err := c.answer(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	c.observe(v, answer)
+	if answer.after != nil {
+		answer.after()
+	}
+	return answer, nil
+}
+
+// answer does all of a call that may fail.
+func (c *Core) answer(ctx context.Context, v *visit) (*Answer, error) {
 	if err := c.route(v); err != nil {
 		return nil, err
 	}
@@ -88,10 +101,6 @@ func (c *Core) Handle(ctx context.Context, call *Call) (*Answer, error) {
 		c.undo(answer)
 		return nil, err
 	}
-	c.observe(v, answer)
-	if answer.after != nil {
-		answer.after()
-	}
 	return answer, nil
 }
 
@@ -126,15 +135,23 @@ func (c *Core) route(v *visit) error {
 	if v.found = endpoint != nil; v.found {
 		v.action, v.params = endpoint.Action(v.Op), params
 	}
-	if v.action != nil && v.action.Open && len(v.Body) > maxOpenBody {
-		return logical.Errorf(logical.ErrTooLarge, "the body is larger than the %d bytes this path takes", maxOpenBody)
-	}
 	return nil
 }
 
 // maxOpenBody bounds what those who have shown nothing yet can have taken apart
 // and put on record. No login needs as much.
 const maxOpenBody = 1 << 20
+
+// BodyLimit returns how large the body of a call may be, which is not read yet:
+// limit, or less if that is more than anybody needs where the call goes. Below
+// zero: any size.
+func (c *Core) BodyLimit(call *Call, limit int64) int64 {
+	v := &visit{Call: call}
+	if c.route(v) == nil && v.action != nil && v.action.Open && (limit < 0 || limit > maxOpenBody) {
+		return maxOpenBody
+	}
+	return limit
+}
 
 // checkPath refuses what no client means and some proxy might read otherwise.
 func checkPath(path string) error {

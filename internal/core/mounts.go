@@ -234,6 +234,13 @@ func (c *Core) Unmount(ctx context.Context, path string) error {
 	if reserved(m.Type) {
 		return logical.Invalid("cannot unmount %q", m.Path)
 	}
+	// An attempt that is half-way would have nowhere to go on to.
+	if names, err := c.rotationsOf(ctx, m.ID); err != nil {
+		return err
+	} else if len(names) > 0 {
+		return logical.Invalid("rotations write secrets of %q: %s", m.Path, strings.Join(names, ", ")).
+			WithHint("delete them first, or give them another target")
+	}
 	item := due.Item{At: c.Now().Add(unmountTime), Kind: leaving, Namespace: RootNamespace, Ref: m.ID}
 	rev, err := storage.Update(ctx, c.barrier, func(tx *storage.Tx) error {
 		if err := due.Schedule(tx, item); err != nil {

@@ -20,6 +20,27 @@ type publisher struct{ *Core }
 
 var _ rotate.House = publisher{}
 
+// rotationsOf returns the names of the rotations that write secrets of a mount.
+func (c *Core) rotationsOf(ctx context.Context, mountID string) (names []string, err error) {
+	err = storage.View(ctx, c.barrier, func(tx *storage.Tx) error {
+		all, err := c.rotator.Names(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, name := range all {
+			p, _, err := c.rotator.Get(ctx, tx, name)
+			if err != nil {
+				return err
+			}
+			if p.Target.MountID == mountID {
+				names = append(names, name)
+			}
+		}
+		return nil
+	})
+	return names, err
+}
+
 // target returns the mount of a rotation's target.
 func (p publisher) target(t *rotate.Target) (*mount.Mounted, error) {
 	m, err := p.mountByID(t.MountID)
@@ -27,7 +48,7 @@ func (p publisher) target(t *rotate.Target) (*mount.Mounted, error) {
 		return nil, err
 	}
 	if m == nil || m.Leaving {
-		return nil, logical.Errorf(logical.ErrPrecondition, "the mount of the target is gone").
+		return nil, logical.Invalid("the mount of the target is gone").
 			WithHint("give the rotation another target, or delete it")
 	}
 	return m, nil
@@ -47,7 +68,7 @@ func (p publisher) call(ctx context.Context, tx *storage.Tx, t *rotate.Target, o
 	}
 	endpoint, params := m.Engine.Endpoints.Find(path)
 	if endpoint == nil || endpoint.Action(op) == nil {
-		return nil, logical.Errorf(logical.ErrPrecondition, "the target is not a secret of a KV mount of version 2")
+		return nil, logical.Invalid("the target is not a secret of a KV mount of version 2")
 	}
 	action := endpoint.Action(op)
 	r := &logical.Request{

@@ -8,7 +8,7 @@ import (
 
 const (
 	// answerRoom is for the large answers that clients have not taken yet.
-	answerRoom = 64 << 20
+	answerRoom = 32 << 20
 
 	// answerPiece is what a client must take within Options.StallTime.
 	answerPiece = 64 << 10

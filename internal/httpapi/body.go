@@ -86,14 +86,17 @@ func readBody(ctx context.Context, body io.ReadCloser, limit int64) ([]byte, err
 	return all.Bytes(), err
 }
 
-// body reads a JSON object, or the fields of a form in its place. No body at all
-// is nil.
-func (h *Handler) body(r *http.Request) (json.RawMessage, error) {
-	raw, err := readBody(r.Context(), r.Body, h.MaxBodyBytes)
+// maxBareBody is for the paths that answer while the server is sealed.
+const maxBareBody = 1 << 20
+
+// body reads a JSON object of at most limit bytes, or the fields of a form in its
+// place. No body at all is nil.
+func (h *Handler) body(r *http.Request, limit int64) (json.RawMessage, error) {
+	raw, err := readBody(r.Context(), r.Body, limit)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, logical.Errorf(logical.ErrTooLarge, "http: request body too large: the limit is %d bytes", h.MaxBodyBytes)
+		return nil, logical.Errorf(logical.ErrTooLarge, "http: request body too large: the limit is %d bytes", limit)
 	case errors.Is(err, logical.ErrQuota):
 		return nil, err
 	case err != nil:

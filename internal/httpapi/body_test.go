@@ -29,7 +29,7 @@ func TestBodiesThatCostTooMuchAreRefused(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := New(Options{})
-			raw, err := h.body(httptest.NewRequest(http.MethodPut, "/v1/p", strings.NewReader(tt.body)))
+			raw, err := h.body(httptest.NewRequest(http.MethodPut, "/v1/p", strings.NewReader(tt.body)), h.MaxBodyBytes)
 			if tt.want == "" {
 				if err != nil || string(raw) != tt.body {
 					t.Errorf("got %d bytes, %v", len(raw), err)
@@ -76,7 +76,7 @@ func TestABodyOfAnySizeIsReadWithoutALimit(t *testing.T) {
 	h := New(Options{MaxBodyBytes: -1})
 	r := httptest.NewRequest(http.MethodPut, "/v1/p", strings.NewReader(`{"a":"`+strings.Repeat("x", bodyRoom)+`"}`))
 	defer h.makeRoom(r)()
-	if _, err := h.body(r); err != nil {
+	if _, err := h.body(r, h.MaxBodyBytes); err != nil {
 		t.Error(err)
 	}
 }

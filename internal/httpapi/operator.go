@@ -206,7 +206,11 @@ func parseShare(text string) ([]byte, error) {
 
 // decode reads a body whose fields are v's; others are ignored.
 func (h *Handler) decode(r *http.Request, v any) error {
-	raw, err := h.body(r)
+	limit := int64(maxBareBody)
+	if h.MaxBodyBytes >= 0 {
+		limit = min(limit, h.MaxBodyBytes)
+	}
+	raw, err := h.body(r, limit)
 	if err != nil || raw == nil {
 		return err
 	}

@@ -43,7 +43,11 @@ func (h *Handler) call(r *http.Request, path string) (*core.Call, error) {
 		}
 	}
 	if c.Op == logical.Write || c.Op == logical.Patch {
-		c.Body, err = h.body(r)
+		limit := h.MaxBodyBytes
+		if _, large := r.Body.(*largeBody); large {
+			limit = h.Core.BodyLimit(c, limit)
+		}
+		c.Body, err = h.body(r, limit)
 	}
 	return c, err
 }

@@ -23,7 +23,6 @@ var statuses = []struct {
 	{logical.ErrNotFound, http.StatusNotFound},
 	{logical.ErrUnsupportedPath, http.StatusNotFound},
 	{logical.ErrUnsupportedOp, http.StatusMethodNotAllowed},
-	{logical.ErrPrecondition, http.StatusPreconditionFailed},
 	{logical.ErrTooLarge, http.StatusRequestEntityTooLarge},
 	{logical.ErrMediaType, http.StatusUnsupportedMediaType},
 	{logical.ErrQuota, http.StatusTooManyRequests},

@@ -30,6 +30,10 @@ import (
 	"github.com/cofferhq/coffer/internal/mount"
 	"github.com/cofferhq/coffer/internal/seal"
 	"github.com/cofferhq/coffer/internal/seal/keyfile"
+	"github.com/cofferhq/coffer/internal/source"
+	"github.com/cofferhq/coffer/internal/source/exec"
+	"github.com/cofferhq/coffer/internal/source/generate"
+	"github.com/cofferhq/coffer/internal/source/webhook"
 	"github.com/cofferhq/coffer/internal/storage"
 	"github.com/cofferhq/coffer/internal/storage/inmem"
 	"github.com/cofferhq/coffer/internal/sys"
@@ -87,6 +91,7 @@ func newCore(t testing.TB, store storage.Store, auto seal.Seal, c *clock, log io
 		Store: store, Barrier: b, Keeper: custody.New(store, b, auto),
 		Kinds: []logical.Kind{kv.Kind, cubbyhole.Kind, approle.Kind, userpass.Kind, lender, panicker},
 		Log:   slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: c.Now,
+		Sources: source.Kinds{generate.Kind(sys.NewPasswordPolicies(b, core.RootNamespace).Policy), exec.Kind([]string{"/bin/false"}), webhook.Kind()},
 		FirstMounts: []*mount.Entry{{
 			Path: "secret/", Type: "kv", Description: "key/value secret storage", Options: map[string]string{"version": "2"},
 		}},

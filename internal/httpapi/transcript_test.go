@@ -30,6 +30,7 @@ var update = flag.Bool("update", false, "write what the server answers into the 
 //	save NAME = a.b.c      $NAME is that field of the answer from here on
 //	never TEXT             the answer must not contain TEXT
 //	wait 1h                time goes by before the request
+//	until TEXT             the request is made again until the answer contains TEXT
 //	METHOD PATH
 //	Header: value          the root token is sent unless X-Vault-Token is set;
 //	                       a header without a value is not sent
@@ -45,6 +46,7 @@ type step struct {
 	save          [][2]string // variable, field
 	never         []string
 	wait          time.Duration
+	until         string
 	method, path  string
 	header        []string // names and values
 	body          string
@@ -124,6 +126,8 @@ func (st *step) line(t *testing.T, line string) {
 		st.save = append(st.save, [2]string{name, field})
 	case word == "never":
 		st.never = append(st.never, rest)
+	case word == "until":
+		st.until = rest
 	case word == "wait":
 		d, err := time.ParseDuration(rest)
 		if err != nil {
@@ -158,6 +162,9 @@ func (st *step) run(t *testing.T, s *server, vars map[string]string) string {
 		header[i] = fill(header[i])
 	}
 	a := s.do(st.method, fill(st.path), fill(st.body), header...)
+	if st.until != "" {
+		a = st.insist(t, a, func() answer { return s.do(st.method, fill(st.path), fill(st.body), header...) })
+	}
 	for _, v := range st.save {
 		vars[v[0]] = a.text(t, v[1])
 	}
@@ -174,6 +181,23 @@ func (st *step) run(t *testing.T, s *server, vars map[string]string) string {
 		text = strings.ReplaceAll(text, dir, "$DIR")
 	}
 	return text
+}
+
+// insist makes a request again while what is due is done in the background.
+func (st *step) insist(t *testing.T, a answer, again func() answer) answer {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(30 * time.Second)
+	for !bytes.Contains(a.body, []byte(st.until)) {
+		select {
+		case <-tick.C:
+			a = again()
+		case <-limit:
+			t.Fatalf("%s: never %q: %s", st.name, st.until, a.body)
+		}
+	}
+	return a
 }
 
 func show(a answer) string {

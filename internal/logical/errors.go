@@ -13,7 +13,6 @@ var (
 	ErrNotFound        = errors.New("not found")                   // 404 without a text
 	ErrUnsupportedPath = errors.New("unsupported path")            // 404: no such path in the engine
 	ErrUnsupportedOp   = errors.New("unsupported operation")       // 405: the path does not take this verb
-	ErrPrecondition    = errors.New("precondition failed")         // 412
 	ErrTooLarge        = errors.New("request too large")           // 413
 	ErrMediaType       = errors.New("unsupported media type")      // 415
 	ErrQuota           = errors.New("quota exceeded")              // 429

@@ -2,7 +2,7 @@ package policy
 
 // DefaultText is the policy "default" of a new server. It is what Vault's
 // documentation lists for it, but for paths below identity/, which coffer does
-// not serve.
+// not serve, and with sys/coffer/acknowledge, which Vault does not have.
 const DefaultText = `# What every token may do unless it was created without this policy.
 
 # The token itself.
@@ -56,6 +56,11 @@ path "sys/wrapping/lookup" {
     capabilities = ["update"]
 }
 path "sys/wrapping/unwrap" {
+    capabilities = ["update"]
+}
+
+# Which version of a secret the caller uses; it must be allowed to read the secret.
+path "sys/coffer/acknowledge" {
     capabilities = ["update"]
 }
 

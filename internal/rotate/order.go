@@ -86,11 +86,11 @@ func (r *Rotator) abandonable(ctx context.Context, w *work) error {
 	a := w.state.Attempt
 	switch {
 	case a == nil:
-		return logical.Errorf(logical.ErrPrecondition, "rotation %q has no attempt under way", w.Name)
+		return logical.Invalid("rotation %q has no attempt under way", w.Name)
 	case a.Step == Creating:
 		return nil
 	case a.Step != Setting && a.Step != Testing:
-		return logical.Errorf(logical.ErrPrecondition, "the new credential has been published: the attempt can only go on")
+		return logical.Invalid("the new credential is being published, or has been: the attempt can only go on")
 	}
 	kind, err := r.kinds.Find(w.Source)
 	if err != nil {
@@ -102,10 +102,10 @@ func (r *Rotator) abandonable(ctx context.Context, w *work) error {
 	}
 	defer src.Close()
 	if src.Test(ctx, a.Candidate.values()) == nil {
-		return logical.Errorf(logical.ErrPrecondition, "the new credential works: the attempt must go on")
+		return logical.Invalid("the new credential works: the attempt must go on")
 	}
 	if w.Strategy == source.Replace && src.Test(ctx, a.Predecessor.values()) != nil {
-		return logical.Errorf(logical.ErrPrecondition, "it can't be shown that the old credential still works").
+		return logical.Invalid("it can't be shown that the old credential still works").
 			WithHint("mend the source, so that the attempt can go on")
 	}
 	return nil

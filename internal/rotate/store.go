@@ -129,7 +129,7 @@ func (r *Rotator) Put(ctx context.Context, tx *storage.Tx, p *Rotation) error {
 	case err != nil:
 		return err
 	case old.state.Attempt != nil && old.sourceDiffers(p):
-		return logical.Errorf(logical.ErrPrecondition, "rotation %q is under way: its source and target can't be changed now", p.Name).
+		return logical.Invalid("rotation %q is under way: its source and target can't be changed now", p.Name).
 			WithHint("wait until the attempt has ended, or abandon it")
 	}
 	p.ID = old.keep(p.ID)
@@ -205,7 +205,7 @@ func (r *Rotator) Delete(ctx context.Context, tx *storage.Tx, name string) error
 		return err
 	}
 	if w.state.Attempt != nil {
-		return logical.Errorf(logical.ErrPrecondition, "rotation %q is under way at step %q", name, w.state.Attempt.Step).
+		return logical.Invalid("rotation %q is under way at step %q", name, w.state.Attempt.Step).
 			WithHint("wait until the attempt has ended, or abandon it")
 	}
 	r.moveTo(tx, w.ID, &w.state, zeroTime)

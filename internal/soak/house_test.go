@@ -48,7 +48,7 @@ func open(t *testing.T, build servertest.Build, dir string) *house {
 	t.Helper()
 	h := &house{
 		Server:     servertest.New(t, servertest.Config{Build: build, Dir: dir, More: fmt.Sprintf(moreListeners, dir+"/tls")}),
-		doorClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience},
+		doorClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 4 * patience},
 	}
 	h.begin(t)
 	return h

@@ -84,10 +84,10 @@ func (h *house) endure(t *testing.T, a attack, o *ordinary, table *tabwriter.Wri
 	all.Wait()
 
 	fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%v\t  %s\n",
-		peak.rss>>20, peak.goroutines, peak.fds, o.served, o.slowest.Round(time.Millisecond), a.name)
+		memoryOf(peak)>>20, peak.goroutines, peak.fds, o.served, o.slowest.Round(time.Millisecond), a.name)
 	switch {
-	case peak.rss > mostRSS:
-		t.Errorf("the server took %d MiB, %d is the bound", peak.rss>>20, mostRSS>>20)
+	case memoryOf(peak) > mostMemory:
+		t.Errorf("the server took %d MiB, %d is the bound", memoryOf(peak)>>20, mostMemory>>20)
 	case peak.goroutines > mostGoroutines:
 		t.Errorf("the server had %d goroutines, %d is the bound", peak.goroutines, mostGoroutines)
 	case peak.series > base.series+mostSeries:
@@ -106,7 +106,8 @@ func (h *house) watch(ctx context.Context, t *testing.T) (peak usage) {
 			t.Errorf("looking at the server: %v", err)
 			return peak
 		}
-		peak.rss, peak.goroutines = max(peak.rss, u.rss), max(peak.goroutines, u.goroutines)
+		peak.rss, peak.own = max(peak.rss, u.rss), max(peak.own, u.own)
+		peak.goroutines = max(peak.goroutines, u.goroutines)
 		peak.fds, peak.series = max(peak.fds, u.fds), max(peak.series, u.series)
 		select {
 		case <-tick.C:

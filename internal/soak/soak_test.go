@@ -168,7 +168,7 @@ const dueTime = 3 * time.Second
 // amount, from the second third of the time to the last.
 const growthPart = 0.15
 
-var growthAmount = sample{usage{rss: 24 << 20, heap: 8 << 20, threads: 8, fds: 20, goroutines: 40, series: 40}, 60}
+var growthAmount = sample{usage{rss: 24 << 20, own: 16 << 20, heap: 8 << 20, threads: 8, fds: 20, goroutines: 40, series: 40}, 60}
 
 // warmTime is how long the server's caches, and the race detector's memory, may
 // take to fill. Within it the amounts are larger.
@@ -202,6 +202,7 @@ var levels = []struct {
 	of   func(sample) int64
 }{
 	{"memory (KiB)", func(s sample) int64 { return s.rss >> 10 }},
+	{"of it Go's own (KiB)", func(s sample) int64 { return s.own >> 10 }},
 	{"heap in use (KiB)", func(s sample) int64 { return s.heap >> 10 }},
 	{"threads", func(s sample) int64 { return int64(s.threads) }},
 	{"descriptors", func(s sample) int64 { return int64(s.fds) }},

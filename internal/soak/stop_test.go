@@ -25,26 +25,30 @@ const stopTime = 25 * time.Second
 func TestAServerStopsUnderLoad(t *testing.T) {
 	h := open(t, ownBuild, t.TempDir())
 	h.write(t, "sys/mounts/"+plainMount, map[string]any{"type": "kv", "options": map[string]any{"version": "1"}})
+	rest, err := h.look(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var load sync.WaitGroup
 	var answered atomic.Int64
-	for n := range 32 {
+	for n := range writers {
 		load.Go(func() { h.writeOn(ctx, t, n, &answered) })
 	}
-	for range 20 {
+	for range halves {
 		load.Go(func() { h.writeHalf(ctx, t, nil) }) // it never comes to an end
 	}
 	proceed := make(chan struct{})
 	var late sync.WaitGroup
-	for range 20 {
+	for range halves {
 		late.Go(func() {
 			if !h.writeHalf(ctx, t, proceed) {
 				t.Error("a request that was under way was not answered")
 			}
 		})
 	}
-	h.awaitUnderWay(t, 40)
+	h.awaitConnections(t, rest.fds+writers+2*halves)
 
 	start := time.Now()
 	h.Process().Signal(syscall.SIGTERM)
@@ -113,14 +117,17 @@ func (h *house) writeHalf(ctx context.Context, t *testing.T, proceed <-chan stru
 	return err == nil && resp.StatusCode == http.StatusNoContent
 }
 
-// awaitUnderWay waits until the server has n descriptors more than a server that
-// nobody uses.
-func (h *house) awaitUnderWay(t *testing.T, n int) {
+const (
+	writers = 32
+	halves  = 20 // of each sort
+)
+
+// awaitConnections waits until the server has so many descriptors.
+func (h *house) awaitConnections(t *testing.T, fds int) {
 	t.Helper()
-	const atRest = 20
 	h.await(t, "the load to begin", func() bool {
 		u, err := h.look(t.Context())
-		return err == nil && u.fds >= atRest+n
+		return err == nil && u.fds >= fds
 	})
 }
 

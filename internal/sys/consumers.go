@@ -12,7 +12,7 @@ import (
 
 var consumerRoutes = logical.Routes[*system]{
 	{Op: logical.Read, Path: "coffer/consumers/{path...}", Do: (*system).readConsumers, Fields: logical.Fields{
-		"version": {Type: logical.Int, Help: "Version from which consumers are seen; 0 is the newest that any has read."},
+		"version": {Type: logical.Int, Help: "Version from which consumers are seen; 0 is the newest."},
 	}, Help: "List who has read a secret, and what is known of them."},
 	{Op: logical.Write, Path: "coffer/acknowledge", Do: (*system).acknowledge, Fields: logical.Fields{
 		"path":     {Type: logical.Text, Help: "The secret, which the caller may read: secret/app/db."},
@@ -36,20 +36,23 @@ func (s *system) readConsumers(ctx context.Context, r *logical.Request) (*logica
 	if err != nil {
 		return nil, err
 	}
-	newest := r.Int("version")
-	if newest == 0 {
-		all, err := s.House.Consumers().Of(ctx, secret)
-		if err != nil {
+	version := r.Int("version")
+	if version < 0 {
+		return nil, logical.Invalid("version must not be negative")
+	}
+	if version == 0 {
+		if version, err = s.House.NewestVersion(ctx, secret); err != nil {
 			return nil, err
-		}
-		for _, c := range all {
-			newest = max(newest, c.Read, c.Using)
 		}
 	}
 	told := []object{}
-	err = s.House.EachConsumer(ctx, secret, newest, false, func(c *consumer.Consumer, state consumer.State) {
+	err = s.House.EachConsumer(ctx, secret, version, false, func(c *consumer.Consumer, state consumer.State) {
+		accessor := c.Token
+		if c.Batch {
+			accessor = "" // what stands there tells it from others, and is nobody's business
+		}
 		told = append(told, object{
-			"accessor": c.Token, "instance": c.Instance, "batch": c.Batch, "entity_id": c.EntityID, "display_name": c.Display,
+			"accessor": accessor, "instance": c.Instance, "batch": c.Batch, "entity_id": c.EntityID, "display_name": c.Display,
 			"role": c.Role, "address": c.Addr.String(), "first_read": timeOrNull(c.First), "last_read": timeOrNull(c.Last),
 			"version_read": c.Read, "version_in_use": c.Using, "state": state,
 		})
@@ -57,7 +60,7 @@ func (s *system) readConsumers(ctx context.Context, r *logical.Request) (*logica
 	if err != nil {
 		return nil, err
 	}
-	return &logical.Response{Data: object{"version": newest, "consumers": told}}, nil
+	return &logical.Response{Data: object{"version": version, "consumers": told}}, nil
 }
 
 func (s *system) acknowledge(ctx context.Context, r *logical.Request) (*logical.Response, error) {
@@ -74,8 +77,15 @@ func (s *system) acknowledge(ctx context.Context, r *logical.Request) (*logical.
 		return nil, logical.ErrDenied
 	}
 	version := r.Int("version")
-	if version < 0 {
-		return nil, logical.Invalid("version must not be negative")
+	newest, err := s.House.NewestVersion(ctx, secret)
+	if err != nil {
+		return nil, err
+	}
+	if version < 0 || version > newest {
+		return nil, logical.Invalid("there is no version %d of the secret", version)
+	}
+	if r.Caller.Root {
+		return &logical.Response{Warnings: []string{"a root token is nobody's whom a rotation waits for: this is not remembered"}}, nil
 	}
 	who := consumer.ReaderOf(r.Caller, r.Token, r.RemoteAddr, r.Text("instance"))
 	return s.order(ctx, func(tx *storage.Tx) error {

@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"github.com/cofferhq/coffer/internal/mount"
 	"github.com/cofferhq/coffer/internal/policy"
 	"github.com/cofferhq/coffer/internal/rotate"
+	"github.com/cofferhq/coffer/internal/schedule"
 	"github.com/cofferhq/coffer/internal/storage"
 )
 
@@ -47,9 +49,26 @@ var rotationRoutes = logical.Routes[*system]{
 
 func (s *system) listRotations(ctx context.Context, _ *logical.Request) (*logical.Response, error) {
 	var names []string
+	about := object{}
 	err := storage.View(ctx, s.Store, func(tx *storage.Tx) (err error) {
-		names, err = s.House.Rotator().Names(ctx, tx)
-		return err
+		if names, err = s.House.Rotator().Names(ctx, tx); err != nil {
+			return err
+		}
+		for _, name := range names {
+			p, state, err := s.House.Rotator().Get(ctx, tx, name)
+			if err != nil {
+				return err
+			}
+			step := rotate.Step("")
+			if state.Attempt != nil {
+				step = state.Attempt.Step
+			}
+			about[name] = object{
+				"target": s.targetPath(&p.Target), "source": p.Source, "schedule": p.Schedule, "paused": p.Paused, "step": step,
+				"next_rotation": timeOrNull(state.Next), "last_success": timeOrNull(state.LastSuccess), "failures": state.Failures,
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -57,7 +76,7 @@ func (s *system) listRotations(ctx context.Context, _ *logical.Request) (*logica
 	if len(names) == 0 {
 		return nil, logical.ErrNotFound
 	}
-	return &logical.Response{Data: object{"keys": names}}, nil
+	return &logical.Response{Data: object{"keys": names, "key_info": about}}, nil
 }
 
 // rotation reads the rotation that r names.
@@ -85,7 +104,7 @@ func (s *system) readPlan(ctx context.Context, r *logical.Request) (*logical.Res
 	data := object{
 		"name": p.Name, "target": s.targetPath(&p.Target), "fields": p.Target.Fields, "previous_fields": texts(p.Target.Previous),
 		"source": p.Source, "strategy": p.Strategy,
-		"schedule": p.Schedule, "window": seconds(p.Window), "missed": p.Missed,
+		"schedule": p.Schedule, "window": seconds(p.Window), "missed": cmp.Or(p.Missed, schedule.CatchUp.String()),
 		"await": p.Await, "grace": seconds(p.Grace), "deadline": seconds(p.Deadline), "roles": append([]string{}, p.Roles...),
 		"verify": !p.NoVerify, "paused": p.Paused,
 		"next_rotation": timeOrNull(state.Next), "last_success": timeOrNull(state.LastSuccess), "last_attempt": timeOrNull(state.LastAttempt),
@@ -154,7 +173,13 @@ func (s *system) writePlan(ctx context.Context, r *logical.Request) (*logical.Re
 		if err != nil {
 			return err
 		}
-		if err := s.take(ctx, r, p); err != nil {
+		if err := s.take(r, p); err != nil {
+			return err
+		}
+		if err := s.mayRotate(ctx, r, &p.Target); err != nil {
+			return err
+		}
+		if err := s.checkPolicy(ctx, p); err != nil {
 			return err
 		}
 		return s.House.Rotator().Put(ctx, tx, p)
@@ -163,9 +188,9 @@ func (s *system) writePlan(ctx context.Context, r *logical.Request) (*logical.Re
 }
 
 // take gives p what r says of it.
-func (s *system) take(ctx context.Context, r *logical.Request, p *rotate.Rotation) error {
+func (s *system) take(r *logical.Request, p *rotate.Rotation) error {
 	if r.Has("target") {
-		target, err := s.target(ctx, r, r.Text("target"))
+		target, err := s.target(r.Text("target"))
 		if err != nil {
 			return err
 		}
@@ -198,6 +223,9 @@ func (s *system) take(ctx context.Context, r *logical.Request, p *rotate.Rotatio
 			*to = r.Text(field)
 		}
 	}
+	if r.Has("grace") && p.Deadline == p.Grace {
+		p.Deadline = 0 // it was the grace, and stays that
+	}
 	for field, to := range map[string]*time.Duration{"window": &p.Window, "grace": &p.Grace, "deadline": &p.Deadline} {
 		if r.Has(field) {
 			*to = r.Duration(field)
@@ -209,24 +237,56 @@ func (s *system) take(ctx context.Context, r *logical.Request, p *rotate.Rotatio
 	return nil
 }
 
-// target finds the secret at path, which the caller must be allowed to write: who
-// may have it rotated may give it other values.
-func (s *system) target(ctx context.Context, r *logical.Request, path string) (rotate.Target, error) {
+// target finds the secret at path.
+func (s *system) target(path string) (rotate.Target, error) {
 	m, rest := s.House.Mounts().Find(strings.TrimPrefix(path, "/"))
 	if m == nil || !versioned(m) {
 		return rotate.Target{}, logical.Invalid("target %q is not below a KV mount of version 2", path).
 			WithHint("enable one with: coffer secrets enable -path=secret -version=2 kv")
 	}
 	rest = strings.TrimPrefix(strings.Trim(rest, "/"), "data/")
-	acl, err := s.acl(ctx, r)
-	if err != nil {
-		return rotate.Target{}, err
-	}
-	if acl == nil || !acl.Check(policy.Query{Op: logical.Update, Path: m.Path + "data/" + rest}).Allowed {
-		return rotate.Target{}, logical.Errorf(logical.ErrDenied, "permission denied").
-			WithHint("the token must be allowed to update %sdata/%s", m.Path, rest)
+	for name := range strings.SplitSeq(rest, "/") {
+		if name == "." || name == ".." || name == "" && rest != "" {
+			return rotate.Target{}, logical.Invalid("target %q is no path that can be read", path)
+		}
 	}
 	return rotate.Target{MountID: m.ID, Path: rest}, nil
+}
+
+// mayRotate says whether the caller may have a secret rotated: who chooses where new
+// values come from can give it any, and sources are told the old ones.
+func (s *system) mayRotate(ctx context.Context, r *logical.Request, t *rotate.Target) error {
+	m := s.House.Mounts().ByID(t.MountID)
+	if m == nil {
+		return logical.Invalid("the mount of the target is gone").WithHint("give the rotation another target, or delete it")
+	}
+	acl, err := s.acl(ctx, r)
+	if err != nil {
+		return err
+	}
+	path := m.Path + "data/" + t.Path
+	for _, op := range []logical.Op{logical.Read, logical.Update} {
+		if acl == nil || !acl.Check(policy.Query{Op: op, Path: path}).Allowed {
+			return logical.Errorf(logical.ErrDenied, "permission denied").WithHint("the token must be allowed to read and update %s", path)
+		}
+	}
+	return nil
+}
+
+// policyNamed are the members of the sources' configurations that name a password
+// policy.
+var policyNamed = map[string]string{"generate": "policy", "database": "password_policy"}
+
+// checkPolicy reports a password policy that is not there: an attempt would find out
+// at night.
+func (s *system) checkPolicy(ctx context.Context, p *rotate.Rotation) error {
+	var config map[string]json.RawMessage
+	var name string
+	if json.Unmarshal(p.Config, &config) != nil || json.Unmarshal(config[policyNamed[p.Source]], &name) != nil || name == "" {
+		return nil // the source says what is wrong
+	}
+	_, err := NewPasswordPolicies(s.Store, rootNS).Policy(ctx, name)
+	return err
 }
 
 // versioned says whether m keeps versions of secrets.
