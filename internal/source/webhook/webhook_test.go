@@ -93,7 +93,9 @@ func TestServicesThatFail(t *testing.T) {
 		want string
 	}{
 		{"answers with an error", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "CANARY", http.StatusInternalServerError) }, "status 500"},
-		{"sends us elsewhere", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect) }, "status 307"},
+		{"sends us elsewhere", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect)
+		}, "status 307"},
 		{"answers too much", func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, maxAnswer+1)) }, "more than"},
 		{"hangs up", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "did not answer"},
 	}
