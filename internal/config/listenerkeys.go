@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cofferhq/coffer/internal/stanza"
@@ -116,7 +117,8 @@ func (l *loading) addListener(s scope, st labelled) {
 	k.decode(at, &one, st.body.Entries)
 	one.check(at, st.line)
 	for _, other := range l.Listeners {
-		if other.Network == one.Network && other.Address == one.Address {
+		// Port 0 is another one each time.
+		if other.Network == one.Network && other.Address == one.Address && !strings.HasSuffix(one.Address, ":0") {
 			at.problem(st.line, "address", errors.New("another listener has this address"))
 		}
 	}

@@ -36,19 +36,22 @@ func TestAServerStopsUnderLoad(t *testing.T) {
 	for n := range writers {
 		load.Go(func() { h.writeOn(ctx, t, n, &answered) })
 	}
+	var begun sync.WaitGroup
+	begun.Add(2 * halves)
 	for range halves {
-		load.Go(func() { h.writeHalf(ctx, t, nil) }) // it never comes to an end
+		load.Go(func() { h.writeHalf(ctx, t, begun.Done, nil) }) // it never comes to an end
 	}
 	proceed := make(chan struct{})
 	var late sync.WaitGroup
 	for range halves {
 		late.Go(func() {
-			if !h.writeHalf(ctx, t, proceed) {
+			if !h.writeHalf(ctx, t, begun.Done, proceed) {
 				t.Error("a request that was under way was not answered")
 			}
 		})
 	}
 	h.awaitConnections(t, rest.fds+writers+2*halves)
+	begun.Wait()
 
 	start := time.Now()
 	h.Process().Signal(syscall.SIGTERM)
@@ -91,9 +94,12 @@ func (h *house) writeOn(ctx context.Context, t *testing.T, n int, answered *atom
 	}
 }
 
-// writeHalf sends a request whose body is complete once proceed is closed. It says
-// whether the answer was the one that is due.
-func (h *house) writeHalf(ctx context.Context, t *testing.T, proceed <-chan struct{}) bool {
+// writeHalf sends a request whose body is complete once proceed is closed, and
+// calls begun when the server waits for that: what it has accepted only, and not
+// read, it need not answer. It says whether the answer was the one that is due.
+func (h *house) writeHalf(ctx context.Context, t *testing.T, begun func(), proceed <-chan struct{}) bool {
+	begun = sync.OnceFunc(begun)
+	defer begun()
 	conn, err := h.dial(ctx)
 	if err != nil {
 		t.Error(err)
@@ -102,13 +108,20 @@ func (h *house) writeHalf(ctx context.Context, t *testing.T, proceed <-chan stru
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	body := []byte(`{"v":"` + string(bytes.Repeat([]byte("x"), 100)) + `"}`)
-	fmt.Fprintf(conn, "PUT /v1/%s/half HTTP/1.1\r\nHost: %s\r\nX-Vault-Token: %s\r\nContent-Length: %d\r\n\r\n%s",
-		plainMount, h.plain, h.RootToken, len(body), body[:50])
+	fmt.Fprintf(conn, "PUT /v1/%s/half HTTP/1.1\r\nHost: %s\r\nX-Vault-Token: %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n",
+		plainMount, h.plain, h.RootToken, len(body))
+	answers := bufio.NewReader(conn)
+	if resp, err := http.ReadResponse(answers, nil); err != nil || resp.StatusCode != http.StatusContinue {
+		t.Errorf("the server does not go on: %v, %v", resp, err)
+		return false
+	}
+	conn.Write(body[:50])
+	begun()
 	if proceed != nil {
 		<-proceed
 		conn.Write(body[50:])
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	resp, err := http.ReadResponse(answers, nil)
 	if err != nil {
 		return false
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cofferhq/coffer/internal/grant"
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/storage"
 	"github.com/cofferhq/coffer/internal/token"
@@ -182,7 +183,7 @@ func (o *role) change(r *logical.Request) error {
 	for _, name := range []string{"bound_cidrs", "token_bound_cidrs"} {
 		if r.Has(name) {
 			var err error
-			if o.BoundCIDRs, err = parseCIDRs(r.Texts(name)); err != nil {
+			if o.BoundCIDRs, err = grant.ParseNetworks(r.Texts(name)); err != nil {
 				return err
 			}
 		}
@@ -204,23 +205,6 @@ func (o *role) check() error {
 		return logical.Invalid("'token_type' cannot be 'batch' when role is set to generate periodic or limited tokens")
 	}
 	return nil
-}
-
-// parseCIDRs reads networks; a single address is a network of one.
-func parseCIDRs(texts []string) ([]netip.Prefix, error) {
-	var prefixes []netip.Prefix
-	for _, s := range texts {
-		if addr, err := netip.ParseAddr(s); err == nil {
-			prefixes = append(prefixes, netip.PrefixFrom(addr, addr.BitLen()))
-			continue
-		}
-		p, err := netip.ParsePrefix(s)
-		if err != nil {
-			return nil, logical.Invalid("%q is not an address or a network in CIDR form", s)
-		}
-		prefixes = append(prefixes, p.Masked())
-	}
-	return prefixes, nil
 }
 
 func (t *tokens) deleteRole(_ context.Context, r *logical.Request) (*logical.Response, error) {
