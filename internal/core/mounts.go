@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -301,14 +300,7 @@ func (c *Core) finishUnmount(ctx context.Context, item due.Item) error {
 		if m != nil {
 			return mount.Remove(ctx, tx, RootNamespace, item.Ref)
 		}
-		_, err := tx.Get(ctx, mount.TableKey(RootNamespace)+storage.Plain(item.Ref))
-		if err == nil {
-			return errors.New("the mount is not loaded yet")
-		}
-		if errors.Is(err, storage.ErrNotFound) { // done already
-			return nil
-		}
-		return err
+		return expectGone(ctx, tx, RootNamespace, item.Ref) // then it is done already
 	})
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/cofferhq/coffer/internal/due"
 	"github.com/cofferhq/coffer/internal/event"
@@ -92,11 +93,10 @@ func leaveWord(tx *storage.Tx, r *logical.Request) error {
 
 // work does an engine's task. That of a mount which is gone is done.
 func (c *Core) work(ctx context.Context, i due.Item) error {
-	const lengthOfUUID = 36
-	if len(i.Ref) <= lengthOfUUID {
+	id, ref, ok := strings.Cut(i.Ref, ".")
+	if !ok {
 		return errors.New("core: a task without a mount")
 	}
-	id, ref := i.Ref[:lengthOfUUID], i.Ref[lengthOfUUID+1:]
 	m, err := c.mountByID(id)
 	if err != nil {
 		return err
@@ -117,16 +117,24 @@ func (c *Core) work(ctx context.Context, i due.Item) error {
 func (c *Core) strike(ctx context.Context, i due.Item, gone string) error {
 	_, err := storage.Update(ctx, c.barrier, func(tx *storage.Tx) error {
 		if gone != "" {
-			_, err := mount.Get(ctx, tx, i.Namespace, gone)
-			if err == nil {
-				return errors.New("the mount is not loaded yet")
-			}
-			if !errors.Is(err, logical.ErrNotFound) {
+			if err := expectGone(ctx, tx, i.Namespace, gone); err != nil {
 				return err
 			}
 		}
 		due.Cancel(tx, i)
 		return nil
 	})
+	return err
+}
+
+// expectGone makes it a condition of tx that there is no mount of that id.
+func expectGone(ctx context.Context, tx *storage.Tx, ns, id string) error {
+	_, err := mount.Get(ctx, tx, ns, id)
+	switch {
+	case err == nil:
+		return errors.New("the mount is not loaded yet")
+	case errors.Is(err, logical.ErrNotFound):
+		return nil
+	}
 	return err
 }

@@ -92,11 +92,7 @@ func (r *Rotator) abandonable(ctx context.Context, w *work) error {
 	case a.Step != Setting && a.Step != Testing:
 		return logical.Invalid("the new credential is being published, or has been: the attempt can only go on")
 	}
-	kind, err := r.kinds.Find(w.Source)
-	if err != nil {
-		return err
-	}
-	src, err := kind.Open(w.Config, w.Strategy)
+	src, err := w.open(r.kinds)
 	if err != nil {
 		return err
 	}

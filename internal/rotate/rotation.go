@@ -105,6 +105,15 @@ func (r *Rotation) Check(kinds source.Kinds) (schedule.Schedule, error) {
 	return plan, r.Target.check(src.Fields(), r.Strategy)
 }
 
+// open returns the rotation's source. Close it.
+func (r *Rotation) open(kinds source.Kinds) (source.Source, error) {
+	kind, err := kinds.Find(r.Source)
+	if err != nil {
+		return nil, err
+	}
+	return kind.Open(r.Config, r.Strategy)
+}
+
 func (r *Rotation) checkTimes(plan schedule.Schedule) error {
 	r.Await = cmp.Or(r.Await, AwaitConsumers)
 	switch r.Await {

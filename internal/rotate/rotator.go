@@ -183,11 +183,7 @@ func (r *Rotator) advance(ctx context.Context, w *work) (on bool, err error) {
 	if w.state.Attempt == nil {
 		return r.begin(ctx, w)
 	}
-	kind, err := r.kinds.Find(w.Source)
-	if err != nil {
-		return false, err
-	}
-	src, err := kind.Open(w.Config, w.Strategy)
+	src, err := w.open(r.kinds)
 	if err != nil {
 		return false, err
 	}
