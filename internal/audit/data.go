@@ -88,11 +88,11 @@ func (w *walk) text() {
 	}
 }
 
-// literal copies a quoted text. Bytes in it that are not UTF-8 become U+FFFD, as
-// those who read lines may insist on it.
+// literal copies a quoted text. Bytes in it that are not UTF-8 become U+FFFD, one
+// for each as encoding/json has it, as those who read lines may insist on it.
 func (w *walk) literal(literal []byte) {
 	if !utf8.Valid(literal) {
-		literal = bytes.ToValidUTF8(literal, []byte("\ufffd"))
+		literal = []byte(string([]rune(string(literal))))
 	}
 	w.buf = append(w.buf, literal...)
 }
