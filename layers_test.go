@@ -89,28 +89,40 @@ var layers = []layer{
 		modules: map[string][]string{
 			"internal/barrier":  {"github.com/tink-crypto/tink-go/v2", "google.golang.org/protobuf"},
 			"internal/consumer": {"github.com/maypok86/otter/v2"},
+			"internal/event":    {"github.com/hashicorp/go-bexpr/grammar", "google.golang.org/protobuf/encoding/protowire"},
 			"internal/quota":    {"github.com/maypok86/otter/v2"},
 		},
 	},
 	{
 		name:     "public",
-		packages: []string{"api", "client", "secrets", "secrets/sqlconn"},
+		packages: []string{"redact", "api", "client", "secrets", "secrets/sqlconn", "scan/rules", "scan", "scan/source", "scan/ignore", "scan/gitleaks"},
 		inOrder:  true,
 		imports:  []string{"internal/match"},
+		modules:  map[string][]string{"client": {"github.com/coder/websocket"}, "scan/gitleaks": {"github.com/BurntSushi/toml"}},
 	},
 	{
 		name: "edges",
 		packages: []string{
-			"internal/config", "internal/listener", "internal/metrics", "internal/httpapi", "internal/runner",
+			"internal/config", "internal/listener", "internal/metrics", "internal/httpapi", "internal/template", "internal/manifest", "internal/dotenv", "internal/drill",
+			"internal/runner",
+			"internal/agent", "internal/report", "internal/hook",
 		},
 		sees:    []string{"vocabulary", "contracts", "core", "public"},
 		inOrder: true,
 		modules: map[string][]string{
-			"internal/metrics": {"github.com/prometheus/client_golang", "github.com/prometheus/common"},
+			"internal/metrics":  {"github.com/prometheus/client_golang", "github.com/prometheus/common"},
+			"internal/manifest": {"go.yaml.in/yaml/v3", "github.com/BurntSushi/toml"},
+			"internal/dotenv": {
+				"github.com/joho/godotenv", "github.com/compose-spec/compose-go/v2/dotenv", "github.com/hashicorp/go-envparse",
+				"github.com/subosito/gotenv",
+			},
 			"internal/runner": {
-				"github.com/joho/godotenv", "go.yaml.in/yaml/v3", "github.com/BurntSushi/toml", "golang.org/x/sys",
+				"go.yaml.in/yaml/v3", "github.com/BurntSushi/toml", "golang.org/x/sys", "github.com/creack/pty",
 			},
 			"internal/listener": {"golang.org/x/sys"},
+			"internal/httpapi":  {"github.com/coder/websocket"},
+			"internal/template": {"go.yaml.in/yaml/v3", "github.com/BurntSushi/toml"},
+			"internal/agent":    {"golang.org/x/sys"},
 		},
 	},
 	{
@@ -120,7 +132,7 @@ var layers = []layer{
 		sees:     []string{"vocabulary", "contracts", "plug-ins", "core", "public", "edges"},
 		modules: map[string][]string{
 			"internal/server": {"golang.org/x/sys"},
-			"internal/cli":    {"golang.org/x/term", "go.yaml.in/yaml/v3", "golang.org/x/sys"},
+			"internal/cli":    {"golang.org/x/term", "go.yaml.in/yaml/v3", "github.com/BurntSushi/toml", "golang.org/x/sys"},
 		},
 	},
 }

@@ -29,6 +29,10 @@ type Secret struct {
 
 	// MountType is the kind of engine that answered; older servers leave it out.
 	MountType string `json:"mount_type,omitempty"`
+
+	// ETag is the answer's header of that name, which tells whether what was read has
+	// changed since; empty if there is none. Package client sets it.
+	ETag string `json:"-"`
 }
 
 // Auth is what a login or a renewal of a token earns.

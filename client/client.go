@@ -1,8 +1,9 @@
 // Package client talks to a server that speaks Vault's HTTP API: coffer, or any
 // other. It moves the structs of package api, knows the few rules that every
 // caller needs (retries, redirects, what a 404 means, the two versions of the
-// key-value engine) and uses the standard library only. It does not renew
-// tokens and leases or watch secrets for changes: package secrets does.
+// key-value engine) and, but for WebSockets ([Client.Events]), uses the standard
+// library only. It does not renew tokens and leases or watch secrets for changes:
+// package secrets does.
 //
 // Start reading at [New] and [Client.Read].
 package client
@@ -29,13 +30,16 @@ type Client struct {
 // token keeps the text from fmt, which cannot see what a func returns.
 type token struct{ reveal func() string }
 
-// wire is what clients that were made of one another share. It is immutable.
+// wire is what clients that were made of one another share. It is immutable, but
+// for what maker finds out.
 type wire struct {
-	base    *url.URL // scheme, host, and the path in front of /v1
-	http    *http.Client
-	header  http.Header // sent with every request
-	retries int
-	timeout timeout
+	base     *url.URL // scheme, host, and the path in front of /v1
+	http     *http.Client
+	upgrades *http.Client // HTTP/1.1 only, as upgrades to WebSockets want it
+	header   http.Header  // sent with every request
+	retries  int
+	timeout  timeout
+	maker    maker
 }
 
 // New returns a client. It opens no connection. The error tells of settings
@@ -47,17 +51,18 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport, err := newTransport(cfg, socket)
+	transport, upgrades, err := newTransports(cfg, socket)
 	if err != nil {
 		return nil, err
 	}
 	c := &Client{
 		wire: &wire{
-			base:    base,
-			http:    &http.Client{Transport: transport, CheckRedirect: neverRedirect},
-			header:  fixedHeader(cfg),
-			retries: max(0, cfg.MaxRetries),
-			timeout: timeout(cfg.Timeout),
+			base:     base,
+			http:     &http.Client{Transport: transport, CheckRedirect: neverRedirect},
+			upgrades: &http.Client{Transport: upgrades, CheckRedirect: neverRedirect},
+			header:   fixedHeader(cfg),
+			retries:  max(0, cfg.MaxRetries),
+			timeout:  timeout(cfg.Timeout),
 		},
 		namespace: strings.Trim(cfg.Namespace, "/"),
 		wrapTTL:   cfg.WrapTTL,

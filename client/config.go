@@ -49,7 +49,8 @@ type Config struct {
 	Header    http.Header // more headers for every request; may be nil
 
 	// WrapTransport, if not nil, is given the transport that the other fields
-	// make and returns the one to use: for tracing and tests.
+	// make and returns the one to use: for tracing and tests. It is called a second
+	// time, for the transport of upgrades to WebSockets.
 	WrapTransport func(http.RoundTripper) http.RoundTripper
 }
 

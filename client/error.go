@@ -15,6 +15,10 @@ import (
 // return a value rather than a pointer return it.
 var ErrNotFound = errors.New("no such secret")
 
+// ErrNotModified says that what the caller has, and named in IfNoneMatch, is what
+// would be answered.
+var ErrNotModified = errors.New("not modified")
+
 // Error is a refusal by the server. It never holds a body that is not Vault's
 // list of errors.
 type Error struct {

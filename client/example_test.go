@@ -9,6 +9,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 
+	"github.com/coder/websocket"
+
+	"github.com/cofferhq/coffer/api"
 	"github.com/cofferhq/coffer/client"
 )
 
@@ -86,4 +89,73 @@ func ExampleClient_Read() {
 	s, err := c.Read(context.Background(), "secret/nothing/here")
 	fmt.Println(s == nil, err)
 	// Output: true <nil>
+}
+
+func ExampleClient_Batch() {
+	srv := server()
+	defer srv.Close()
+	c, err := client.New(client.Config{Address: srv.URL})
+	if err != nil {
+		log.Fatal(err)
+	}
+	reads := []api.BatchRead{{Path: "secret/data/db"}, {Path: "secret/data/none"}}
+	results, err := c.Batch(context.Background(), reads) // one request, if the server is coffer
+	if err != nil {
+		log.Fatal(err)
+	}
+	for i, r := range results {
+		fmt.Println(reads[i].Path, r.Secret != nil, r.Err)
+	}
+	// Output:
+	// secret/data/db true <nil>
+	// secret/data/none false <nil>
+}
+
+func ExampleClient_ReadKVUnless() {
+	srv := server()
+	defer srv.Close()
+	c, err := client.New(client.Config{Address: srv.URL})
+	if err != nil {
+		log.Fatal(err)
+	}
+	last, err := c.ReadKV(context.Background(), "secret/db", 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	kv, err := c.ReadKVUnless(context.Background(), "secret/db", 0, last.Secret.ETag)
+	if errors.Is(err, client.ErrNotModified) {
+		kv, err = last, nil
+	}
+	fmt.Println(kv.Version, err)
+	// Output: 4 <nil>
+}
+
+func ExampleClient_Events() {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		text := `{"id":"1","data":{"event":{"metadata":{"data_path":"secret/data/db","vault_index":"7"}},"event_type":"kv-v2/data-write"}}`
+		_ = conn.Write(r.Context(), websocket.MessageText, []byte(text))
+		conn.CloseRead(r.Context())
+	}))
+	defer srv.Close()
+	c, err := client.New(client.Config{Address: srv.URL})
+	if err != nil {
+		log.Fatal(err)
+	}
+	options := client.EventOptions{Filter: client.FilterPaths("secret/data/db", "secret/data/queue")}
+	for e, err := range c.Events(context.Background(), "kv-v2/*", options) {
+		switch {
+		case errors.Is(err, client.ErrEventsMissed):
+			fmt.Println("read everything")
+			continue
+		case err != nil:
+			log.Fatal(err)
+		}
+		fmt.Println(e.Type, e.Path, e.Revision)
+		break
+	}
+	// Output: kv-v2/data-write secret/data/db 7
 }

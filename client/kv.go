@@ -82,6 +82,13 @@ func mountWithin(path, mount string) string {
 // A version that was deleted or destroyed is returned, see [KV.Gone]. Of what
 // never existed the error is [ErrNotFound], wrapped.
 func (c *Client) ReadKV(ctx context.Context, path string, version int) (KV, error) {
+	return c.ReadKVUnless(ctx, path, version, "")
+}
+
+// ReadKVUnless is ReadKV, unless the answer with the tag etag, which is the ETag of
+// the last one's Secret, would come again: then the error is [ErrNotModified],
+// wrapped. A server that knows no tags sends it again.
+func (c *Client) ReadKVUnless(ctx context.Context, path string, version int, etag string) (KV, error) {
 	path = strings.Trim(path, "/")
 	mount, engine, err := c.KVMount(ctx, path)
 	if err != nil {
@@ -100,7 +107,7 @@ func (c *Client) ReadKV(ctx context.Context, path string, version int) (KV, erro
 	case version != 0:
 		query = url.Values{"version": {strconv.Itoa(version)}}
 	}
-	kv.Secret, err = c.ReadQuery(ctx, full, query)
+	kv.Secret, err = c.Do(ctx, Request{Path: full, Query: query, IfNoneMatch: etag})
 	if err != nil {
 		return KV{}, fmt.Errorf("read %q: %w", path, err)
 	}

@@ -27,6 +27,11 @@ type Request struct {
 	// Body is sent as JSON; a []byte goes out as it is. Nil: no body.
 	Body any
 
+	// IfNoneMatch is the [api.Secret.ETag] of an answer that the caller has. If it
+	// would come again, Do returns [ErrNotModified]. Servers that know no tags send
+	// the answer; empty: it is always sent.
+	IfNoneMatch string
+
 	Header  http.Header // beside, and in place of, the client's own
 	WrapTTL string      // in place of the client's; empty: the client's
 }
@@ -54,13 +59,24 @@ func (c *Client) Do(ctx context.Context, r Request) (*api.Secret, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.Status >= http.StatusMultipleChoices && a.Status != http.StatusNotFound {
+	return r.result(a)
+}
+
+// result is what Do makes of an answer.
+func (r Request) result(a *Answer) (*api.Secret, error) {
+	switch {
+	case a.Status == http.StatusNotModified && r.IfNoneMatch != "":
+		return nil, ErrNotModified
+	case a.Status >= http.StatusMultipleChoices && a.Status != http.StatusNotFound:
 		return nil, newError(r, a)
 	}
 	s, err := parseSecret(a.Body)
 	if a.Status != http.StatusNotFound {
 		if err != nil {
 			return nil, fmt.Errorf("%s %s: %w", r.method(), r.Path, err)
+		}
+		if s != nil {
+			s.ETag = a.Header.Get("ETag")
 		}
 		return s, nil
 	}
@@ -142,6 +158,9 @@ func (c *Client) header(r Request, body []byte) http.Header {
 	}
 	if ttl != "" {
 		h.Set("X-Vault-Wrap-TTL", ttl)
+	}
+	if r.IfNoneMatch != "" {
+		h.Set("If-None-Match", r.IfNoneMatch)
 	}
 	maps.Copy(h, r.Header)
 	return h

@@ -46,12 +46,12 @@ func retryError(err error, reads bool) bool {
 }
 
 // pause returns how long to wait after the attempt of that number, from zero:
-// what the server asks for, else twice as long each time, less up to a quarter
-// at random so that many clients do not come back at once.
+// what the server asks for and up to a quarter more, else twice as long each time
+// less up to a quarter, at random so that many clients do not come back at once.
 func pause(attempt int, a *Answer) time.Duration {
 	if a != nil {
 		if d, ok := retryAfter(a.Header.Get("Retry-After")); ok {
-			return d
+			return d + rand.N(d/4+1)
 		}
 	}
 	d := min(firstPause<<min(attempt, 10), longestPause)

@@ -36,10 +36,12 @@ func parseAddress(address string) (base *url.URL, socket string, err error) {
 	return u, "", nil
 }
 
-func newTransport(cfg Config, socket string) (http.RoundTripper, error) {
+// newTransports returns the transport of requests, and that of upgrades, which
+// does not speak HTTP/2.
+func newTransports(cfg Config, socket string) (requests, upgrades http.RoundTripper, err error) {
 	tlsConfig, err := newTLS(cfg)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
 	t := &http.Transport{
@@ -57,10 +59,13 @@ func newTransport(cfg Config, socket string) (http.RoundTripper, error) {
 			return dialer.DialContext(ctx, "unix", socket)
 		}
 	}
+	u := t.Clone()
+	u.ForceAttemptHTTP2, u.Protocols = false, new(http.Protocols)
+	u.Protocols.SetHTTP1(true)
 	if cfg.WrapTransport != nil {
-		return cfg.WrapTransport(t), nil
+		return cfg.WrapTransport(t), cfg.WrapTransport(u), nil
 	}
-	return t, nil
+	return t, u, nil
 }
 
 func newTLS(cfg Config) (*tls.Config, error) {

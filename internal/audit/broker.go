@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cofferhq/coffer/internal/logical"
 )
@@ -18,6 +19,10 @@ type Broker struct {
 	// others could. Nil: nobody is. It is set before the first entry, and must not
 	// block.
 	OnFailure func(path string, err error)
+
+	// OnSpace is told when the space on a device's disk has become low, and when it
+	// no longer is. As with OnFailure.
+	OnSpace func(path string, s Space)
 
 	mu   sync.Mutex // held while the list changes
 	list atomic.Pointer[[]enabled]
@@ -104,6 +109,10 @@ func (b *Broker) logTo(ctx context.Context, list []enabled, e *Entry, typ entryT
 	var failed []error
 	for _, to := range list {
 		err := to.device.log(ctx, e, typ)
+		b.tellSpace(to)
+		if !errors.Is(err, ErrClosed) {
+			to.device.tally.count(err)
+		}
 		if err == nil {
 			recorded = true
 			continue
@@ -117,6 +126,15 @@ func (b *Broker) logTo(ctx context.Context, list []enabled, e *Entry, typ entryT
 		return nil
 	}
 	return errors.Join(failed...)
+}
+
+func (b *Broker) tellSpace(of enabled) {
+	if b.OnSpace == nil {
+		return
+	}
+	if s := of.device.spaceNews(time.Now()); s != nil {
+		b.OnSpace(of.path, *s)
+	}
 }
 
 // Hash returns input as the lines of the device at path show it, or an error of

@@ -18,9 +18,9 @@ import (
 // sinkFunc is a sink that does as a test says.
 type sinkFunc func(line []byte) error
 
-func (f sinkFunc) Write(_ context.Context, line []byte) error { return f(line) }
-func (sinkFunc) Reopen() error                                { return nil }
-func (sinkFunc) Close() error                                 { return nil }
+func (f sinkFunc) Write(_ context.Context, line []byte, _ durability) error { return f(line) }
+func (sinkFunc) Reopen() error                                              { return nil }
+func (sinkFunc) Close() error                                               { return nil }
 
 func deviceOf(f sinkFunc) *Device {
 	return &Device{format: newFormat(options{hashAccessor: true}, secret.Text(testSalt)), sink: f}

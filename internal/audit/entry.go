@@ -92,6 +92,8 @@ type Response struct {
 	Wrap     *Wrap
 	Warnings []string
 	Redirect string
+
+	NotModified bool // the client has Data already, so it was not sent
 }
 
 // Wrap tells of an answer that was put away for one retrieval.

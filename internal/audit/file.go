@@ -19,15 +19,17 @@ type target interface {
 	io.Writer
 	io.Closer
 	Stat() (fs.FileInfo, error)
+	Sync() error
 	Truncate(size int64) error
 }
 
 // file is a sink that appends to a file. Lines that arrive while others are
-// being written are gathered and go out together, in one write(2); a line is
-// recorded when that has returned.
+// being written are gathered and go out together, in one write(2) and, if one of
+// them asks for it, one fsync(2); a line is recorded when these have returned.
 type file struct {
 	path string                 // empty: never moved
 	open func() (opened, error) // opens what path leads to
+	disk *disk                  // nil: there is none
 
 	mu    sync.Mutex // guards the fields below
 	next  *batch     // takes lines; nil: the next line begins one
@@ -46,11 +48,14 @@ type opened struct {
 	info fs.FileInfo // when it was opened
 	size int64       // bytes in it, if nobody else writes
 	torn bool        // its last line has no end
+
+	named bool // that its name leads to it is on the disk
 }
 
 // batch is lines that are written together.
 type batch struct {
 	buf  []byte
+	sync bool          // a line in it must reach the disk
 	done chan struct{} // closed when all is over; nil: only the first line's writer waits
 
 	// Set before done is closed.
@@ -73,8 +78,8 @@ func newFile(path string, open func() (opened, error)) (*file, error) {
 
 // Write appends line. It waits for nothing but the disk, so it has no use for a
 // context: a line whose caller went away must be recorded too.
-func (f *file) Write(_ context.Context, line []byte) error {
-	b, end, first := f.join(line)
+func (f *file) Write(_ context.Context, line []byte, until durability) error {
+	b, end, first := f.join(line, until)
 	if first {
 		f.lead(b)
 	} else {
@@ -88,7 +93,7 @@ func (f *file) Write(_ context.Context, line []byte) error {
 
 // join adds line to the batch that takes lines. end is where it ends in there.
 // Who is first must lead the batch.
-func (f *file) join(line []byte) (b *batch, end int, first bool) {
+func (f *file) join(line []byte, until durability) (b *batch, end int, first bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if b = f.next; b == nil {
@@ -98,6 +103,7 @@ func (f *file) join(line []byte) (b *batch, end int, first bool) {
 		b.done = make(chan struct{})
 	}
 	b.buf = append(b.buf, line...)
+	b.sync = b.sync || until == onDisk
 	return b, len(b.buf), first
 }
 
@@ -109,6 +115,11 @@ func (f *file) lead(b *batch) {
 	f.mu.Unlock()
 
 	b.written, b.err = f.writeInTurn(b.buf)
+	if b.sync && b.written > 0 {
+		if err := f.syncInTurn(); err != nil { // nobody knows which of them are there
+			b.written, b.err = 0, err
+		}
+	}
 	f.turn <- struct{}{}
 	if b.done != nil {
 		close(b.done)

@@ -78,7 +78,7 @@ func content(t *testing.T, path string) string {
 	return string(b)
 }
 
-func write(s Sink, line string) error { return s.Write(context.Background(), []byte(line)) }
+func write(s Sink, line string) error { return s.Write(context.Background(), []byte(line), inKernel) }
 
 func TestAFullDiskLeavesNoTornLine(t *testing.T) {
 	bad := &faulty{room: 6}
@@ -224,7 +224,7 @@ func TestAFileThatWasMovedIsOpenedAnew(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "audit.log")
-				sink, err := openFile(path, defaultMode)
+				sink, err := openFile(path, defaultMode, 0)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -251,7 +251,7 @@ func TestAFileWhoseFolderIsGoneTakesNothing(t *testing.T) {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		sink, err := openFile(filepath.Join(dir, "a.log"), defaultMode)
+		sink, err := openFile(filepath.Join(dir, "a.log"), defaultMode, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -294,7 +294,7 @@ func TestAFileThatEndsTornIsContinuedOnANewLine(t *testing.T) {
 	if err := os.WriteFile(path, []byte("one\ntw"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	sink, err := openFile(path, defaultMode)
+	sink, err := openFile(path, defaultMode, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,7 +325,7 @@ func TestModes(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			sink, err := openFile(path, c.mode)
+			sink, err := openFile(path, c.mode, 0)
 			if err != nil {
 				t.Fatal(err)
 			}

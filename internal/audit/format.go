@@ -44,7 +44,7 @@ func (d *Device) log(ctx context.Context, e *Entry, typ entryType) error {
 	if err := l.entry(e, typ); err != nil {
 		return err
 	}
-	return d.sink.Write(ctx, l.buf)
+	return d.sink.Write(ctx, l.buf, d.format.sync.durability(e.Request.Op))
 }
 
 // entry writes the whole line.
@@ -199,6 +199,9 @@ func (l *line) response(e *Entry) error {
 	}
 	l.texts("warnings", r.Warnings)
 	l.text("redirect", r.Redirect)
+	if r.NotModified {
+		l.boolean("not_modified", true)
+	}
 	l.close()
 	return nil
 }

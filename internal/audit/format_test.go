@@ -235,7 +235,17 @@ func TestOptionsAreRefused(t *testing.T) {
 		options   map[string]string
 		want      string
 	}{
-		{"another type", "syslog", nil, `unknown backend type: "syslog"`},
+		{"another type", "kafka", nil, `unknown backend type: "kafka"`},
+		{"no address", "socket", nil, `"address" is required`},
+		{"another type of socket", "socket", map[string]string{"address": "x", "socket_type": "sctp"}, `option "socket_type"`},
+		{"no time", "socket", map[string]string{"address": "x", "write_timeout": "soon"}, `option "write_timeout"`},
+		{"a time without end", "socket", map[string]string{"address": "x", "write_timeout": "2h"}, `option "write_timeout"`},
+		{"no time at all", "socket", map[string]string{"address": "x", "write_timeout": "0"}, `option "write_timeout"`},
+		{"a file's option", "socket", map[string]string{"address": "x", "mode": "0600"}, `unknown option "mode"`},
+		{"an unknown facility", "syslog", map[string]string{"facility": "LOCAL8"}, `option "facility"`},
+		{"a tag that ends early", "syslog", map[string]string{"tag": "a: b"}, `option "tag"`},
+		{"a socket's option", "syslog", map[string]string{"address": "x"}, `unknown option "address"`},
+		{"another way to sync", "file", map[string]string{"file_path": file, "sync": "sometimes"}, `option "sync"`},
 		{"no path", "file", nil, `"file_path" is required`},
 		{"an unknown option", "file", map[string]string{"file_path": file, "fille": "x"}, `unknown option "fille"`},
 		{"no boolean", "file", map[string]string{"file_path": file, "log_raw": "maybe"}, `option "log_raw"`},

@@ -9,14 +9,22 @@ import (
 )
 
 // openFile returns the sink that file_path names: a file, "stdout", or "discard".
-func openFile(path string, mode fs.FileMode) (Sink, error) {
+// The space on a file's disk is low below warnFree bytes.
+func openFile(path string, mode fs.FileMode, warnFree int64) (Sink, error) {
 	switch path {
 	case "discard":
 		return discard{}, nil
 	case "stdout":
 		return newFile("", openStdout)
 	}
-	return newFile(path, func() (opened, error) { return openPath(path, mode) })
+	f, err := newFile(path, func() (opened, error) { return openPath(path, mode) })
+	if err != nil {
+		return nil, err
+	}
+	if f.current.info.Mode().IsRegular() {
+		f.disk = newDisk(path, warnFree)
+	}
+	return f, nil
 }
 
 // openPath opens the file at path for appending, with mode; zero leaves an
@@ -54,7 +62,7 @@ func openPath(path string, mode fs.FileMode) (o opened, err error) {
 			return opened{}, err
 		}
 	}
-	return opened{target: f, info: info, size: info.Size(), torn: endsTorn(path, info.Size())}, nil
+	return opened{target: f, info: info, size: info.Size(), torn: endsTorn(path, info.Size()), named: info.Size() > 0}, nil
 }
 
 // endsTorn says whether the last line of a file has no end, as after a crash. A
@@ -105,7 +113,7 @@ type discard struct{}
 var _ Sink = discard{}
 
 // Write records nothing.
-func (discard) Write(context.Context, []byte) error { return nil }
+func (discard) Write(context.Context, []byte, durability) error { return nil }
 
 // Reopen does nothing.
 func (discard) Reopen() error { return nil }

@@ -55,7 +55,7 @@ func TestAPipeWhoseReaderStandsStillHoldsUpNobodyForLong(t *testing.T) {
 	line := append(bytes.Repeat([]byte("x"), 3000), '\n')
 	var full error
 	for range 100 { // a pipe holds 64 KiB
-		if full = sink.Write(t.Context(), line); full != nil {
+		if full = sink.Write(t.Context(), line, inKernel); full != nil {
 			break
 		}
 	}
@@ -67,7 +67,7 @@ func TestAPipeWhoseReaderStandsStillHoldsUpNobodyForLong(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := []byte("the last line\n")
-	if err := sink.Write(t.Context(), last); err != nil {
+	if err := sink.Write(t.Context(), last, inKernel); err != nil {
 		t.Fatalf("after the reader went on: %v", err)
 	}
 	sink.Close()

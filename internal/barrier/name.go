@@ -31,6 +31,10 @@ func (k *keys) hide(key string) (string, error) {
 	return k.hideBelow(append(make([]byte, 0, 128), dataPrefix...), key)
 }
 
+// Below returns what a key, or the beginning of one, is in the store below a barrier
+// if it has no names in it.
+func Below(key string) string { return dataPrefix + key }
+
 // hideBound is hide for a bound of a range, which need not be a key.
 func (k *keys) hideBound(key string) (string, error) {
 	if key == "" {

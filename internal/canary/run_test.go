@@ -54,14 +54,14 @@ func (w *world) runs(env []string, args ...string) string {
 var runDoors = []*door{
 	{name: "value in the environment of a program", shows: shows{variables: isGiven}, plant: func(w *world, s string) {
 		w.must("POST", "secret/data/run", `{"data":{"password":"`+s+`"}}`)
-		if printed := w.runs([]string{"DB_PASSWORD=vault:secret/run#password"}, "--", "sh", "-c", application); !strings.Contains(printed, s) {
+		if printed := w.runs([]string{"DB_PASSWORD=vault:secret/run#password"}, "-scrub=false", "--", "sh", "-c", application); !strings.Contains(printed, s) {
 			w.t.Errorf("the application does not have its secret: %s", printed)
 		}
 	}},
 	{name: "value in the config of a program", shows: shows{disk: isGiven}, plant: func(w *world, s string) {
 		w.must("POST", "secret/data/run", `{"data":{"password":"`+s+`"}}`)
 		config := w.file("app.yaml", "db:\n  password: vault:secret/run#password\n")
-		if printed := w.runs(nil, "-config="+config, "--", "sh", "-c", application, "sh", "{}"); !strings.Contains(printed, s) {
+		if printed := w.runs(nil, "-scrub=false", "-config="+config, "--", "sh", "-c", application, "sh", "{}"); !strings.Contains(printed, s) {
 			w.t.Errorf("the application does not have its secret: %s", printed)
 		}
 	}},

@@ -12,6 +12,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"hash/maphash"
 	"maps"
 	"net/netip"
 	"slices"
@@ -107,12 +108,12 @@ const (
 	atOnce = 100
 )
 
-// mark is what memory knows of a consumer.
+// mark is what reads have shown of a consumer that the store is still to be told.
 type mark struct {
 	secret Secret
 	reader Reader
 	first  time.Time
-	last   time.Time // that the store is told of
+	last   time.Time
 	read   int
 }
 
@@ -120,12 +121,29 @@ type key struct{ token, instance, mount, path string }
 
 func keyOf(s Secret, r Reader) key { return key{r.Token, r.Instance, s.MountID, s.Path} }
 
+// told is what the store has been told of a consumer, or soon will be. There is one
+// for each client and each secret it reads: it holds no text.
+type told struct {
+	last int64 // Unix nanoseconds
+	read int
+}
+
+// id stands for a key in memory, in a fifth of its bytes. The hashes are under seeds
+// of this process, so that nobody can make two consumers be taken for one, which
+// chance does not do to 128 bits.
+type id [2]uint64
+
+func (st *Store) idOf(k key) id {
+	return id{maphash.Comparable(st.seeds[0], k), maphash.Comparable(st.seeds[1], k)}
+}
+
 // Store remembers the consumers of all secrets of a namespace. It is safe for
 // concurrent use.
 type Store struct {
 	store storage.Store
 	ns    string
-	known *otter.Cache[key, mark]
+	seeds [2]maphash.Seed
+	known *otter.Cache[id, told]
 
 	flushing sync.Mutex // held while what was fresh is on its way to the store
 
@@ -137,22 +155,22 @@ type Store struct {
 func NewStore(s storage.Store, ns string) *Store {
 	return &Store{
 		store: s, ns: ns, fresh: make(map[key]mark),
-		known: otter.Must(&otter.Options[key, mark]{MaximumSize: remembered, Executor: func(fn func()) { fn() }}),
+		seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+		known: otter.Must(&otter.Options[id, told]{MaximumSize: remembered, Executor: func(fn func()) { fn() }}),
 	}
 }
 
 // Saw remembers that r has read a version of s. It does not touch the store.
 func (st *Store) Saw(s Secret, r Reader, version int, now time.Time) {
 	k := keyOf(s, r)
-	m, ok := st.known.GetIfPresent(k)
-	if ok && version <= m.read && now.Sub(m.last) < freshness {
+	who := st.idOf(k)
+	t, ok := st.known.GetIfPresent(who)
+	if ok && version <= t.read && now.UnixNano()-t.last < int64(freshness) {
 		return
 	}
-	if !ok {
-		m = mark{first: now}
-	}
-	m.secret, m.reader, m.last, m.read = s, r, now, max(m.read, version)
-	st.known.Set(k, m)
+	t = told{last: now.UnixNano(), read: max(t.read, version)}
+	st.known.Set(who, t)
+	m := mark{secret: s, reader: r, first: now, last: now, read: t.read}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if earlier, waiting := st.fresh[k]; waiting {
@@ -240,7 +258,7 @@ func (st *Store) Acknowledge(ctx context.Context, tx *storage.Tx, s Secret, r Re
 
 // Leave remembers in tx that r has no more use for s, until it reads it again.
 func (st *Store) Leave(ctx context.Context, tx *storage.Tx, s Secret, r Reader, now time.Time) error {
-	st.known.Invalidate(keyOf(s, r)) // or that read would be nothing new
+	st.known.Invalidate(st.idOf(keyOf(s, r))) // or that read would be nothing new
 	return st.change(ctx, tx, s, r, func(c *Consumer) {
 		if c.First.IsZero() {
 			c.First, c.Last = now, now

@@ -29,6 +29,7 @@ type Call struct {
 	Header    map[string][]string // likewise, names in MIME's canonical form; may be nil
 	Remote    netip.AddrPort      // the client's, after trusted proxies
 	WrapTTL   time.Duration       // above zero: wrap the answer
+	Known     []string            // tags of answers that the client has, see [logical.Request]; of reads only
 	Now       time.Time           // UTC
 
 	// Standing is set by Handle to what a quota leaves to the client, if answers
@@ -43,6 +44,9 @@ type Answer struct {
 	NotFound  bool   // status 404 although there is content
 	Accepted  bool   // status 202
 	Empty     bool   // nothing to say
+
+	Tag         string // of the state that was read; empty: none
+	NotModified bool   // status 304: the client has the answer with Tag
 
 	Data     json.RawMessage // nil: null
 	TopLevel bool            // Data's fields stand beside the envelope's as well

@@ -18,6 +18,7 @@ import (
 	"github.com/cofferhq/coffer/internal/consumer"
 	"github.com/cofferhq/coffer/internal/custody"
 	"github.com/cofferhq/coffer/internal/due"
+	"github.com/cofferhq/coffer/internal/event"
 	"github.com/cofferhq/coffer/internal/lease"
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/mount"
@@ -42,6 +43,9 @@ type Options struct {
 	System func(c *Core) []logical.Kind
 	Log    *slog.Logger
 	Now    func() time.Time
+	// Steady is time that nobody can set, against which the clock is held. Nil: what
+	// the readings of Now tell beside the time.
+	Steady func() time.Duration
 
 	DefaultLeaseTTL time.Duration // zero: 768 h
 	MaxLeaseTTL     time.Duration // zero: 768 h
@@ -77,8 +81,12 @@ type Core struct {
 	queues    map[line]queue // the calls of each sort
 	log       *slog.Logger
 
-	live   atomic.Pointer[live]     // nil while sealed
-	follow atomic.Pointer[follower] // of the last unsealing
+	live   atomic.Pointer[live]       // nil while sealed
+	follow atomic.Pointer[follower]   // of the last unsealing
+	runner atomic.Pointer[due.Runner] // of the last unsealing
+
+	events  atomic.Pointer[event.Hub] // nil while sealed
+	streams streams
 
 	newRoot rootGeneration
 
@@ -87,9 +95,9 @@ type Core struct {
 	enabled map[string]deviceRecord // name → record
 
 	mu     sync.Mutex // guards the fields below, and unsealing and sealing as a whole
-	runner *due.Runner
-	aside  func() // ends what runs beside the runner, and waits for that
-	epoch  uint64 // of the last unsealing
+	aside  func()     // ends what runs beside the runner, and waits for that
+	endHub func()     // ends the subscriptions to events, and waits for that
+	epoch  uint64     // of the last unsealing
 }
 
 // live is what an unsealed core knows of its configuration at one moment. It is
@@ -121,9 +129,11 @@ func New(o Options) *Core {
 		consumers: consumer.NewStore(o.Barrier, RootNamespace),
 	}
 	c.rotator = rotate.New(rotate.Options{
-		Store: o.Barrier, Namespace: RootNamespace, Kinds: o.Sources, House: publisher{c}, Consumers: tallier{c}, Log: o.Log, Now: o.Now,
+		Store: o.Barrier, Namespace: RootNamespace, Kinds: o.Sources, House: publisher{c}, Consumers: tallier{c}, Log: o.Log, Now: c.plannedTime,
+		Announce: c.noteRotation,
 	})
 	c.leases = lease.NewStore(o.Barrier, c.freeLease)
+	c.leases.OnNews(c.noteLease)
 	c.tokens.OnRevoke(func(ctx context.Context, t *token.Token) error {
 		return c.leases.RevokeToken(ctx, t.Namespace, t.ID, c.Now())
 	})
@@ -186,17 +196,11 @@ func (c *Core) startLocked(ctx context.Context) error {
 		return errors.Join(err, c.devices.Close())
 	}
 	c.follow.Store(follow)
-	c.runner = due.Start(c.barrier, map[due.Kind]due.Handler{
-		token.Kind:  func(ctx context.Context, i due.Item) error { return c.tokens.Expire(ctx, i, c.Now()) },
-		lease.Kind:  func(ctx context.Context, i due.Item) error { return c.leases.Expire(ctx, i, c.Now()) },
-		rotate.Kind: c.rotator.Do,
-		leaving:     c.finishUnmount,
-		working:     c.work,
-		pruning:     c.prune,
-		keyChecking: c.checkKey,
-	}, c.log, c.Now)
+	c.runner.Store(c.startRunner())
 	c.rotator.NewEpoch() // reads from before the last sealing may be forgotten
 	c.aside = inBackground(c.keepObserving)
+	c.endHub = c.openHub()
+	c.recordUnseal(ctx)
 	c.log.Info("unsealed", "cluster", c.barrier.ClusterID())
 	return nil
 }
@@ -207,11 +211,13 @@ func (c *Core) stopLocked() {
 	if l == nil {
 		return
 	}
-	c.follow.Load().Close() // first, or it would bring live back
-	c.runner.Close()
+	c.endHub()              // subscribers hear of it while there is something to say
+	c.follow.Load().Close() // before the rest, or it would bring live back
+	c.runner.Load().Close()
 	c.aside()
 	c.saveConsumers()
 	c.saveUsage()
+	c.recordSeal(context.Background())
 	c.live.Store(nil) // before the devices: see record
 	for _, m := range l.table.All() {
 		closeEngine(m, c.log)

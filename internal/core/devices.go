@@ -185,7 +185,7 @@ func (c *Core) EnableDevice(ctx context.Context, d audit.Declared) error {
 	if err != nil {
 		return err
 	}
-	if err := trial.Close(); err != nil {
+	if err := errors.Join(trial.Probe(), trial.Close()); err != nil {
 		return err
 	}
 	rev, err := storage.Update(ctx, c.barrier, func(tx *storage.Tx) error {

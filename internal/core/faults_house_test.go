@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/cofferhq/coffer/internal/rotate"
 	"github.com/cofferhq/coffer/internal/secret"
 	"github.com/cofferhq/coffer/internal/source"
+	"github.com/cofferhq/coffer/internal/source/generate"
 	"github.com/cofferhq/coffer/internal/storage"
 	"github.com/cofferhq/coffer/internal/storage/inmem"
 	"github.com/cofferhq/coffer/internal/sys"
@@ -35,13 +37,16 @@ type site struct {
 	key   secret.Bytes      // the only share
 	notes map[string]string // what an operation keeps for later: tokens, ids
 
-	sources source.Kinds // of rotations
+	ahead   atomic.Int64 // of the clock, before the bubble's time
+	began   time.Time
+	village *village     // a system of its own, as it was left
+	sources source.Kinds // of rotations; none: that, and chance
 	rotated func(name string, e *rotate.Evidence)
 }
 
 func newSite(t *testing.T, sources ...*source.Kind) *site {
 	t.Helper()
-	s := &site{t: t, disk: &breakable{Store: inmem.New()}, notes: map[string]string{}, sources: sources}
+	s := &site{t: t, disk: &breakable{Store: inmem.New()}, notes: map[string]string{}, sources: sources, began: time.Now(), village: newVillage()}
 	s.Core = s.newCore()
 	result, err := s.Init(t.Context(), custody.Params{Shares: 1, Threshold: 1}, rootText)
 	if err != nil {
@@ -56,7 +61,7 @@ func newSite(t *testing.T, sources ...*source.Kind) *site {
 // left.
 func (s *site) copied() *site {
 	s.t.Helper()
-	next := &site{t: s.t, disk: &breakable{Store: inmem.New()}, notes: maps.Clone(s.notes), key: s.key}
+	next := &site{t: s.t, disk: &breakable{Store: inmem.New()}, notes: maps.Clone(s.notes), key: s.key, began: s.began, sources: s.sources, village: s.village.copied()}
 	snap, err := s.disk.Store.Snapshot(s.t.Context())
 	if err != nil {
 		s.t.Fatal(err)
@@ -82,10 +87,15 @@ func (s *site) copied() *site {
 // newCore returns a sealed core on the store of s.
 func (s *site) newCore() *core.Core {
 	b := barrier.New(s.disk)
+	passwords := sys.NewPasswordPolicies(b, core.RootNamespace).Policy
+	sources := s.sources
+	if len(sources) == 0 {
+		sources = source.Kinds{generate.Kind(passwords), s.village.kind()}
+	}
 	return core.New(core.Options{
-		Store: s.disk, Barrier: b, Keeper: custody.New(s.disk, b, nil), Kinds: builtin.Kinds(sys.NewPasswordPolicies(b, core.RootNamespace).Policy),
-		Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return time.Now().UTC() },
-		Sources: s.sources, Rotated: s.rotated,
+		Store: s.disk, Barrier: b, Keeper: custody.New(s.disk, b, nil), Kinds: builtin.Kinds(passwords),
+		Log: slog.New(slog.DiscardHandler), Now: s.now, Steady: func() time.Duration { return time.Since(s.began) },
+		Sources: sources, Rotated: s.rotated,
 		System: func(c *core.Core) []logical.Kind {
 			return sys.Kinds(sys.Deps{
 				House: c, Store: b, Tokens: c.Tokens(), Leases: c.Leases(), Policies: c.Policies(),
@@ -96,6 +106,9 @@ func (s *site) newCore() *core.Core {
 		},
 	})
 }
+
+// now is the time by the clock of the site.
+func (s *site) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())).UTC() }
 
 func (s *site) open() {
 	s.t.Helper()
@@ -172,7 +185,7 @@ type call struct {
 // do makes a call that counts for what breaks.
 func (s *site) do(c call) (*core.Answer, error) {
 	request := &core.Call{
-		ID: uuid.New(), Op: c.op, Path: c.path, Token: c.token, Now: time.Now().UTC(),
+		ID: uuid.New(), Op: c.op, Path: c.path, Token: c.token, Now: s.now(),
 		Remote: netip.MustParseAddrPort("192.0.2.1:5000"), WrapTTL: c.wrap,
 	}
 	if c.token == "" {

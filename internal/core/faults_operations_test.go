@@ -3,6 +3,7 @@ package core_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cofferhq/coffer/internal/logical"
@@ -17,8 +18,13 @@ type operation struct {
 	once error // a second time is refused with this kind; nil: it is not
 	adds bool  // a second time adds to the first
 
+	// background is the table whose calls count, if the operation goes on when it was
+	// answered. How often it fails then is told by events, which are not looked at.
+	background string
+
 	// What is looked at, beside the number of rows in each table.
 	reads, lists, tokens []string
+	more                 func(s *site) string // nil: nothing
 }
 
 // request is an operation of one request.
@@ -29,7 +35,9 @@ func request(c call) func(s *site) error {
 	}
 }
 
-var operations = []operation{
+var operations = slices.Concat(requests, rotations)
+
+var requests = []operation{
 	{
 		name: "put a version of a secret", once: logical.ErrInvalid,
 		prepare: func(s *site) {

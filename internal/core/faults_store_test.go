@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
+	"strings"
 	"sync"
 
+	"github.com/cofferhq/coffer/internal/barrier"
 	"github.com/cofferhq/coffer/internal/storage"
 )
 
@@ -38,11 +41,13 @@ var breakages = []breakage{
 
 // breakable is a store that breaks at the n-th call that an operation under test
 // makes. Calls of what goes on in the background do not count, so that n means
-// the same call each time, but are hit by what stays.
+// the same call each time, but are hit by what stays. Where the operation goes on in
+// the background, calls that touch one table count instead.
 type breakable struct {
 	storage.Store
 
 	mu    sync.Mutex // guards the fields below
+	table string     // if set, where keys begin that count, whoever asks for them
 	how   breakage
 	n     int // calls of the sort until it breaks; zero: it does not
 	calls int
@@ -61,6 +66,15 @@ type underTest struct{}
 // marked returns a context whose calls count.
 func marked(ctx context.Context) context.Context { return context.WithValue(ctx, underTest{}, true) }
 
+// countTable makes calls count that touch a table of the barrier's.
+func (b *breakable) countTable(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.table = ""; name != "" {
+		b.table = barrier.Below(storage.Plain(name))
+	}
+}
+
 // breakAt makes the n-th call from here on fail.
 func (b *breakable) breakAt(n int, how breakage) {
 	b.mu.Lock()
@@ -78,8 +92,8 @@ func (b *breakable) lift() (tripped bool) {
 }
 
 // call returns the error of this call, which reads or not, or nil if the call is
-// to go on; begins says that the breakage begins with it.
-func (b *breakable) call(ctx context.Context, reads bool) (begins bool, err error) {
+// to go on; begins says that the breakage begins with it. keys are what it touches.
+func (b *breakable) call(ctx context.Context, reads bool, keys ...string) (begins bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -87,13 +101,20 @@ func (b *breakable) call(ctx context.Context, reads bool) (begins bool, err erro
 		return false, nil
 	case b.calls >= b.n && (b.how.dead || b.how.stays && reads == b.how.reads):
 		return false, b.how.err
-	case reads != b.how.reads || ctx.Value(underTest{}) == nil:
+	case reads != b.how.reads || !b.countsLocked(ctx, keys):
 		return false, nil
 	}
 	if b.calls++; b.calls != b.n {
 		return false, nil
 	}
 	return true, b.how.err
+}
+
+func (b *breakable) countsLocked(ctx context.Context, keys []string) bool {
+	if b.table == "" {
+		return ctx.Value(underTest{}) != nil
+	}
+	return slices.ContainsFunc(keys, func(key string) bool { return strings.HasPrefix(key, b.table) })
 }
 
 // over says whether the process has ended: nothing happens any more.
@@ -104,7 +125,11 @@ func (b *breakable) over() bool {
 }
 
 func (b *breakable) Apply(ctx context.Context, conds []storage.Cond, ops []storage.Op) (storage.Revision, error) {
-	begins, broken := b.call(ctx, writing)
+	keys := make([]string, len(ops))
+	for i, op := range ops {
+		keys[i] = op.Key
+	}
+	begins, broken := b.call(ctx, writing, keys...)
 	if broken != nil && (!begins || !b.how.after) {
 		return 0, broken
 	}
@@ -142,7 +167,7 @@ type breakableSnapshot struct {
 }
 
 func (s *breakableSnapshot) Get(ctx context.Context, key string) (storage.Entry, error) {
-	if _, err := s.store.call(ctx, reading); err != nil {
+	if _, err := s.store.call(ctx, reading, key); err != nil {
 		return storage.Entry{}, err
 	}
 	return s.Snapshot.Get(ctx, key)
@@ -151,7 +176,7 @@ func (s *breakableSnapshot) Get(ctx context.Context, key string) (storage.Entry,
 func (s *breakableSnapshot) Range(ctx context.Context, prefix, after string) iter.Seq2[storage.Entry, error] {
 	return func(yield func(storage.Entry, error) bool) {
 		for e, err := range s.Snapshot.Range(ctx, prefix, after) {
-			if _, broken := s.store.call(ctx, reading); broken != nil {
+			if _, broken := s.store.call(ctx, reading, e.Key); broken != nil {
 				yield(storage.Entry{}, broken)
 				return
 			}

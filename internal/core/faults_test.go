@@ -47,6 +47,7 @@ func (o operation) survive(t *testing.T, how breakage) {
 			model, made = o.model(t), time.Now()
 		}
 		s := model.copied()
+		s.disk.countTable(o.background)
 		s.disk.breakAt(n, how)
 		failure := o.do(s)
 		if !s.disk.lift() {
@@ -128,11 +129,17 @@ func (o operation) again(t *testing.T, s *site, trial string, done bool, after s
 // see is all that can be seen of the operation.
 func (o operation) see(s *site) string {
 	all := []string{s.rows()}
+	if o.background != "" {
+		all[0] = events.ReplaceAllString(all[0], "")
+	}
 	for _, path := range o.reads {
 		all = append(all, s.shown(logical.Read, path))
 	}
 	for _, path := range o.lists {
 		all = append(all, s.shown(logical.List, path))
+	}
+	if o.more != nil {
+		all = append(all, o.more(s))
 	}
 	if len(o.tokens) > 0 {
 		all = append(all, s.alive(o.tokens...))
@@ -142,7 +149,10 @@ func (o operation) see(s *site) string {
 
 // unique is what differs each time: times, ids and accessors.
 var unique = regexp.MustCompile(
-	`"\d{4}-\d\d-\d\dT[^"]*"|"[0-9a-f]{8}-[0-9a-f]{4}-[^"]*"|"[a-z_]+_[0-9a-z]{8}"|"[0-9A-Za-z]{24}"`)
+	`"\d{4}-\d\d-\d\dT[^"]*"|"[0-9a-f]{8}-[0-9a-f]{4}-[^"]*"|"[a-z_]+_[0-9a-z]{8}"|"(?:pw-)?[0-9A-Za-z]{24,26}"`)
+
+// events is how many there are.
+var events = regexp.MustCompile(`event: \d+, `)
 
 func (s *site) end() {
 	s.t.Helper()

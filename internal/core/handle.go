@@ -124,6 +124,9 @@ func (c *Core) route(v *visit) error {
 		ID: v.ID, Op: v.Op, Path: v.rest, Body: v.Body,
 		RemoteAddr: v.Remote.Addr(), Now: v.Now, WrapTTL: v.WrapTTL,
 	}
+	if v.Op == logical.Read && v.WrapTTL == 0 {
+		v.request.Known = v.Known
+	}
 	if v.mount == nil {
 		return nil
 	}

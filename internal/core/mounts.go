@@ -125,7 +125,10 @@ func (c *Core) Mount(ctx context.Context, e *mount.Entry) error {
 		return err
 	}
 	rev, err := storage.Update(ctx, c.barrier, func(tx *storage.Tx) error {
-		return mount.Add(ctx, tx, named(e))
+		if err := mount.Add(ctx, tx, named(e)); err != nil {
+			return err
+		}
+		return c.noteMount(tx, mountEnabled, e)
 	})
 	if err != nil {
 		return err
@@ -168,9 +171,11 @@ func (c *Core) Tune(ctx context.Context, id string, change func(e *mount.Entry) 
 				return err
 			}
 			if kind := c.kinds[e.Type]; kind.Check != nil {
-				return kind.Check(e.Options)
+				if err := kind.Check(e.Options); err != nil {
+					return err
+				}
 			}
-			return nil
+			return c.noteMount(tx, mountTuned, e)
 		})
 	})
 	if err != nil {
@@ -204,7 +209,7 @@ func (c *Core) Move(ctx context.Context, from, to string) error {
 				return err
 			}
 			e.Path = to
-			return nil
+			return c.noteMount(tx, mountMoved, e, "from", m.Path)
 		})
 	})
 	if err != nil {
@@ -247,7 +252,7 @@ func (c *Core) Unmount(ctx context.Context, path string) error {
 		}
 		return mount.Change(ctx, tx, RootNamespace, m.ID, func(e *mount.Entry, _ []*mount.Entry) error {
 			e.Leaving = true
-			return nil
+			return c.noteMount(tx, mountDisabled, e)
 		})
 	})
 	if err != nil {

@@ -117,7 +117,7 @@ func callerEntry(t *token.Token, text string) *audit.Auth {
 }
 
 func answerEntry(v *visit, a *Answer) *audit.Response {
-	r := &audit.Response{Data: a.Data, LeaseID: a.LeaseID, Warnings: a.Warnings}
+	r := &audit.Response{Data: a.Data, LeaseID: a.LeaseID, Warnings: a.Warnings, NotModified: a.NotModified}
 	if a.Auth != nil {
 		r.Auth = &audit.Auth{
 			ClientToken: a.Auth.ClientToken, Accessor: a.Auth.Accessor, DisplayName: a.Auth.display, Policies: a.Auth.Policies,

@@ -42,8 +42,9 @@ func (c *Core) settle(ctx context.Context, tx *storage.Tx, v *visit, resp *logic
 	}
 	a.NotFound, a.Warnings, a.Raw, a.TopLevel = resp.NotFound, resp.Warnings, resp.Raw, resp.TopLevel
 	a.Accepted, a.secret = resp.Accepted, resp.Secret
+	a.Tag, a.NotModified = resp.Tag, resp.NotModified
 	a.LeaseID, a.LeaseDuration, a.Renewable, a.after = resp.LeaseID, resp.TTL, resp.Renewable, resp.After
-	a.Empty = a.Data == nil && len(a.Warnings) == 0 && a.Raw == nil && resp.Auth == nil && resp.LeaseID == ""
+	a.Empty = a.Data == nil && len(a.Warnings) == 0 && a.Raw == nil && resp.Auth == nil && resp.LeaseID == "" && !a.NotModified
 	if resp.Auth != nil {
 		if a.Auth, err = c.issue(ctx, tx, v, resp.Auth, a); err != nil {
 			return nil, err
@@ -108,6 +109,9 @@ func (c *Core) issue(ctx context.Context, tx *storage.Tx, v *visit, auth *logica
 	}
 	if !t.Batch() {
 		a.issued = append(a.issued, t.ID)
+	}
+	if err := c.noteLogin(tx, v, t); err != nil {
+		return nil, err
 	}
 	return authOf(t, text), nil
 }

@@ -105,7 +105,11 @@ func (c *Core) work(ctx context.Context, i due.Item) error {
 		return c.strike(ctx, i, id)
 	}
 	if m.Engine.Work != nil && !m.Leaving {
-		if err := m.Engine.Work(ctx, c.byItself(m), logical.Task{At: i.At, Ref: ref}); err != nil {
+		r := c.byItself(m)
+		if r.Now.Before(i.At) {
+			r.Now = i.At // the clock went back a little just now
+		}
+		if err := m.Engine.Work(ctx, r, logical.Task{At: i.At, Ref: ref}); err != nil {
 			return err
 		}
 	}

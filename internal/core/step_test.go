@@ -44,6 +44,10 @@ func (w *world) kind() logical.Kind {
 			},
 			Work:  w.work,
 			Leave: w.leave,
+			Forget: func(context.Context, *logical.Request) ([]string, error) {
+				w.fails(nil)
+				return []string{"the user of the world may still be there"}, nil
+			},
 		}, nil
 	}}
 }

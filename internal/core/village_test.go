@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"sync"
 
 	"github.com/cofferhq/coffer/internal/secret"
@@ -20,6 +21,13 @@ type village struct {
 
 func newVillage() *village {
 	return &village{users: map[string]string{}, sessions: map[string]int{}}
+}
+
+// copied is another one, which is as v is now.
+func (v *village) copied() *village {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return &village{users: maps.Clone(v.users), sessions: maps.Clone(v.sessions)}
 }
 
 func (v *village) kind() *source.Kind {

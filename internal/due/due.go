@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/cofferhq/coffer/internal/storage"
@@ -43,9 +44,15 @@ func table() string { return storage.Plain("due") }
 // latest is the last time that a key can hold.
 var latest = time.Unix(0, math.MaxInt64)
 
-// key names the item's row. Times that no key can hold are moved to the nearest
-// that one can: what is due after the year 2262 need not be in order.
+// key names the item's row.
 func (i Item) key() string {
+	return i.timeKey() + storage.Plain(string(i.Kind)) + storage.Plain(i.Namespace) + storage.Plain(i.Ref)
+}
+
+// timeKey begins the keys of all items of that time. Times that no key can hold are
+// moved to the nearest that one can: what is due after the year 2262 need not be in
+// order.
+func (i Item) timeKey() string {
 	var at uint64
 	switch {
 	case i.At.After(latest):
@@ -53,8 +60,7 @@ func (i Item) key() string {
 	case i.At.Unix() >= 0:
 		at = uint64(i.At.UnixNano())
 	}
-	return table() + storage.Order(at) +
-		storage.Plain(string(i.Kind)) + storage.Plain(i.Namespace) + storage.Plain(i.Ref)
+	return table() + storage.Order(at)
 }
 
 // Schedule adds the item in tx.
@@ -95,11 +101,36 @@ func parse(e storage.Entry) (Item, error) {
 	}, nil
 }
 
-// read returns at most n items that are due at now, in order, of those after the
-// key after, and the key of the last; "" if there are no more. It passes over
-// rows that it can't read and returns, beside the items, an error that tells of
-// one: they must not hold up the rest.
-func read(ctx context.Context, s storage.Store, now time.Time, after string, n int) (items []Item, last string, err error) {
+// timeOf returns the time that the key of an item begins with; false if it is none.
+func timeOf(key string) (at time.Time, ok bool) {
+	rest, ok := strings.CutPrefix(key, table())
+	if !ok {
+		return time.Time{}, false
+	}
+	seg, _, err := storage.Cut(rest)
+	if err != nil || len(seg.Raw) != len(storage.Order(0)) || seg.Number() > math.MaxInt64 {
+		return time.Time{}, false
+	}
+	return time.Unix(0, int64(seg.Number())).UTC(), true
+}
+
+// afterTime is where to begin reading behind all items of a time and before.
+func afterTime(t time.Time) string {
+	prefix := Item{At: t}.timeKey()
+	return storage.After(prefix)
+}
+
+// page is some items, in order.
+type page struct {
+	items []Item
+	last  string    // key of the last one; empty: there are no more that are due
+	later time.Time // of the first that is not due yet; zero: there is none, or last is set
+}
+
+// read returns at most n items that are due at until, of those after the key after.
+// It passes over rows that it can't read and returns, beside the items, an error
+// that tells of one: they must not hold up the rest.
+func read(ctx context.Context, s storage.Store, until time.Time, after string, n int) (p page, err error) {
 	var unread error
 	err = storage.View(ctx, s, func(tx *storage.Tx) error {
 		for e, err := range tx.Scan(ctx, table(), after) {
@@ -111,15 +142,16 @@ func read(ctx context.Context, s storage.Store, now time.Time, after string, n i
 				unread = err
 				continue
 			}
-			if item.At.After(now) {
+			if item.At.After(until) {
+				p.later = item.At
 				return nil
 			}
-			if items = append(items, item); len(items) == n {
-				last = e.Key
+			if p.items = append(p.items, item); len(p.items) == n {
+				p.last = e.Key
 				return nil
 			}
 		}
 		return nil
 	})
-	return items, last, errors.Join(err, unread)
+	return p, errors.Join(err, unread)
 }

@@ -43,17 +43,16 @@ func refs(t testing.TB, s storage.Store, now time.Time, page int) []string {
 	t.Helper()
 	var list []string
 	for after := ""; ; {
-		items, last, err := read(t.Context(), s, now, after, page)
+		p, err := read(t.Context(), s, now, after, page)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, i := range items {
+		for _, i := range p.items {
 			list = append(list, i.Ref)
 		}
-		if last == "" {
+		if after = p.last; after == "" {
 			return list
 		}
-		after = last
 	}
 }
 
@@ -102,7 +101,8 @@ func TestItemsReadAsTheyWereWritten(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := inmem.New()
 			schedule(t, s, test.item)
-			items, _, err := read(t.Context(), s, test.want, "", 10)
+			p, err := read(t.Context(), s, test.want, "", 10)
+			items := p.items
 			if err != nil || len(items) != 1 {
 				t.Fatalf("%v, %v", items, err)
 			}
@@ -131,7 +131,8 @@ func TestRowsOfANewerVersionHoldUpNothing(t *testing.T) {
 		tx.Put(at(2, "more").key()+storage.Plain("x"), []byte(`{"v":1}`))
 		return nil
 	})
-	items, last, err := read(t.Context(), s, base.Add(time.Hour), "", 10)
+	p, err := read(t.Context(), s, base.Add(time.Hour), "", 10)
+	items, last := p.items, p.last
 	if err == nil || last != "" || len(items) != 2 || items[0].Ref != "a" || items[1].Ref != "b" {
 		t.Errorf("%v, %q, %v", items, last, err)
 	}
@@ -147,9 +148,9 @@ func TestTheFormatStays(t *testing.T) {
 		tx.Put(key, []byte(`{"v":1,"n":2,"of later versions":true}`))
 		return nil
 	})
-	items, _, err := read(t.Context(), s, base, "", 10)
-	if err != nil || len(items) != 1 || items[0] != i {
-		t.Errorf("%+v, %v", items, err)
+	p, err := read(t.Context(), s, base, "", 10)
+	if err != nil || len(p.items) != 1 || p.items[0] != i {
+		t.Errorf("%+v, %v", p.items, err)
 	}
 }
 
@@ -164,12 +165,12 @@ type work struct {
 func start(t *testing.T, handle func(ctx context.Context, i Item) error) *work {
 	w := &work{store: inmem.New()}
 	began := time.Now()
-	r := Start(w.store, map[Kind]Handler{"k": func(ctx context.Context, i Item) error {
+	r := Start(Options{Store: w.store, Handlers: map[Kind]Handler{"k": func(ctx context.Context, i Item) error {
 		w.mu.Lock()
 		w.calls = append(w.calls, fmt.Sprintf("%s@%d", i.Ref, time.Since(began)/time.Second))
 		w.mu.Unlock()
 		return handle(ctx, i)
-	}}, slog.New(slog.DiscardHandler), time.Now)
+	}}, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 	t.Cleanup(func() { r.Close() })
 	return w
 }
@@ -258,7 +259,7 @@ func TestOneThatHangsHoldsUpNobody(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 		time.Sleep(Patience)
-		if got := w.called(); len(got) < 4 || got[3] != "hangs@61" {
+		if got := w.called(); len(got) < 4 || got[3] != "hangs@60" {
 			t.Errorf("what hung was not tried again when its time was over: %q", got)
 		}
 	})
@@ -299,12 +300,12 @@ func TestCancelledItemsDoNotComeBackFromAFailure(t *testing.T) {
 func TestCloseWaitsForWorkAndLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, returned := inmem.New(), false
-		r := Start(s, map[Kind]Handler{"k": func(ctx context.Context, _ Item) error {
+		r := Start(Options{Store: s, Handlers: map[Kind]Handler{"k": func(ctx context.Context, _ Item) error {
 			<-ctx.Done()
 			time.Sleep(time.Second)
 			returned = true
 			return ctx.Err()
-		}}, slog.New(slog.DiscardHandler), time.Now)
+		}}, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 		schedule(t, s, Item{At: time.Now(), Kind: "k", Ref: "a"})
 		time.Sleep(interval)
 		synctest.Wait()

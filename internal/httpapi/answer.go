@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/cofferhq/coffer/api"
 )
 
 const (
@@ -21,7 +23,7 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, code int, body [
 	if len(body) > smallBytes {
 		held, ok := h.answers.tryTake(int64(len(body)))
 		defer func() { h.answers.giveBack(held) }()
-		if !ok && (r.Method == http.MethodGet || r.Method == "LIST") {
+		if !ok && onlyReads(r) {
 			w.Header()["Retry-After"] = []string{"1"}
 			writeErrors(w, http.StatusTooManyRequests, "", "too many large answers are under way: try again")
 			return http.StatusTooManyRequests
@@ -33,6 +35,11 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, code int, body [
 	w.WriteHeader(code)
 	h.writePieces(w, r, body)
 	return code
+}
+
+// onlyReads says whether a request changes nothing.
+func onlyReads(r *http.Request) bool {
+	return r.Method == http.MethodGet || r.Method == "LIST" || r.URL.Path == "/v1/"+api.BatchPath
 }
 
 // writePieces gives up when the client takes too long for a piece. On HTTP/1.1 the

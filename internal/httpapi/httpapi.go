@@ -8,11 +8,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"regexp"
 	"runtime/debug"
 	"strings"
 	"time"
 
+	"github.com/cofferhq/coffer/api"
 	"github.com/cofferhq/coffer/internal/core"
 	"github.com/cofferhq/coffer/internal/custody"
 )
@@ -84,6 +84,7 @@ func New(o Options) *Handler {
 		"sys/init":        h.init,
 		"sys/unseal":      h.unseal,
 		"sys/leader":      h.leader,
+		api.BatchPath:     h.batch,
 
 		"sys/generate-root":         h.generateRoot,
 		"sys/generate-root/attempt": h.generateRoot,
@@ -135,6 +136,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.metrics(w, r)
 		return
 	}
+	if wantsEvents(r, path) {
+		h.subscribe(w, r, path)
+		return
+	}
 	h.serve(w, r, path)
 }
 
@@ -145,16 +150,21 @@ var (
 	onlyTLS  = []string{"max-age=31536000; includeSubDomains"}
 )
 
-var manySlashes = regexp.MustCompile(`//+`)
-
 // redirectToClean answers to a path with empty segments with the one without, as
 // Vault does, but so that a write stays one.
 func redirectToClean(w http.ResponseWriter, r *http.Request, path string) {
 	clean := *r.URL
 	clean.Scheme, clean.Host, clean.User, clean.RawPath = "", "", nil, ""
-	clean.Path = "/v1/" + strings.TrimPrefix(manySlashes.ReplaceAllString(path, "/"), "/")
+	clean.Path = "/v1/" + strings.TrimPrefix(singleSlashes(path), "/")
 	w.Header().Set("Location", clean.String())
 	writeErrors(w, http.StatusTemporaryRedirect, "", "the path has empty segments: use the one in Location")
+}
+
+func singleSlashes(path string) string {
+	for strings.Contains(path, "//") {
+		path = strings.ReplaceAll(path, "//", "/")
+	}
+	return path
 }
 
 // elsewhere answers outside of the API.

@@ -42,6 +42,9 @@ func (h *Handler) call(r *http.Request, path string) (*core.Call, error) {
 			return c, logical.Invalid("error parsing X-Vault-Wrap-TTL: %s", err)
 		}
 	}
+	if tags := r.Header["If-None-Match"]; len(tags) > 0 && c.Op == logical.Read {
+		c.Known = parseTags(tags)
+	}
 	if c.Op == logical.Write || c.Op == logical.Patch {
 		limit := h.MaxBodyBytes
 		if _, large := r.Body.(*largeBody); large {

@@ -91,12 +91,28 @@ const lengthIsKnown = 2 << 10
 // maxPooledBytes keeps the buffer of one large answer from being kept for ever.
 const maxPooledBytes = 64 << 10
 
+// describe sets the headers that tell of what was read. Their values share one
+// array: every read comes by here.
+func describe(h http.Header, a *core.Answer) {
+	values := make([]string, 0, 2)
+	if a.Revision > 0 {
+		values = append(values, strconv.FormatUint(uint64(a.Revision), 10))
+		h["X-Vault-Index"] = values[:1:1]
+	}
+	if n := len(values); a.Tag != "" {
+		values = append(values, tagText(a.Tag))
+		h["Etag"] = values[n : n+1 : n+1]
+	}
+}
+
 // answer writes a and returns its status. It may take what a holds apart.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, a *core.Answer) int {
-	if a.Revision > 0 {
-		w.Header()["X-Vault-Index"] = []string{strconv.FormatUint(uint64(a.Revision), 10)}
-	}
+	describe(w.Header(), a)
 	switch {
+	case a.NotModified:
+		delete(w.Header(), "Content-Type")
+		w.WriteHeader(http.StatusNotModified)
+		return http.StatusNotModified
 	case a.Raw != nil:
 		w.Header().Set("Content-Type", a.Raw.ContentType)
 		w.WriteHeader(a.Raw.Status)
@@ -141,27 +157,39 @@ func status(err error) int {
 	return http.StatusInternalServerError
 }
 
-// fail answers with an error: the caller sees a text that someone wrote for
-// them, or the kind, or that it is internal; the log sees all.
+// fail answers with an error.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, requestID string, err error) {
+	f := h.failure(r, requestID, err)
+	writeErrors(w, f.code, f.hint, f.texts...)
+}
+
+// failure is what a caller sees of an error.
+type failure struct {
+	code  int
+	hint  string // for people; may be empty
+	texts []string
+}
+
+// failure tells what the caller sees of err: a text that someone wrote for them, or
+// the kind, or that it is internal; the log sees all.
+func (h *Handler) failure(r *http.Request, requestID string, err error) failure {
 	code := status(err)
 	var e *logical.Error
 	isText := errors.As(err, &e)
 	switch {
 	case isText:
-		writeErrors(w, code, e.Hint, e.Error())
+		return failure{code, e.Hint, []string{e.Error()}}
 	case errors.Is(err, logical.ErrNotFound):
-		writeErrors(w, code, "")
+		return failure{code: code}
 	case errors.Is(err, logical.ErrSealed):
-		writeErrors(w, code, "unseal the server first: coffer operator unseal", "Vault is sealed")
+		return failure{code, "unseal the server first: coffer operator unseal", []string{"Vault is sealed"}}
 	case code == http.StatusInternalServerError:
 		h.Log.Error("request failed", "request", requestID, "method", r.Method, "error", err)
-		writeErrors(w, code, "", "internal error: the server's log has more under request "+requestID)
+		return failure{code: code, texts: []string{"internal error: the server's log has more under request " + requestID}}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		writeErrors(w, code, "", "the request was not finished in time")
-	default:
-		writeErrors(w, code, "", kindText(err))
+		return failure{code: code, texts: []string{"the request was not finished in time"}}
 	}
+	return failure{code: code, texts: []string{kindText(err)}}
 }
 
 func kindText(err error) string {

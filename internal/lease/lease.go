@@ -105,6 +105,29 @@ type Store struct {
 	// free revokes what the lease is about at its engine. It must bear being
 	// called again.
 	free func(ctx context.Context, l *Lease) error
+	news func(tx *storage.Tx, l *Lease, what News) error // may be nil
+}
+
+// News is what can become of a lease.
+type News uint8
+
+// The news: a lease is over, for one reason or another, and will be freed; or it
+// could not be freed, for the first time.
+const (
+	Expired News = iota + 1
+	Revoked
+	Irrevocable
+)
+
+// OnNews has fn told of what becomes of leases, in the transaction that makes it
+// so. It is set before anything else is done.
+func (s *Store) OnNews(fn func(tx *storage.Tx, l *Lease, what News) error) { s.news = fn }
+
+func (s *Store) tell(tx *storage.Tx, l *Lease, what News) error {
+	if s.news == nil {
+		return nil
+	}
+	return s.news(tx, l, what)
 }
 
 // NewStore returns a Store on the barrier. free revokes, at its engine, what a

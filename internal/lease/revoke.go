@@ -61,7 +61,8 @@ func (s *Store) idOf(ctx context.Context, item due.Item) (id string, err error) 
 }
 
 // settle removes an item that was done, unless the lease waits for it: then the
-// clock was put back.
+// clock was put back. If it waits for another, that is put where it belongs, as the
+// queue may have moved it.
 func (s *Store) settle(ctx context.Context, item due.Item, id string) error {
 	_, err := storage.Update(ctx, s.store, func(tx *storage.Tx) error {
 		l, err := s.Get(ctx, tx, item.Namespace, id)
@@ -72,6 +73,9 @@ func (s *Store) settle(ctx context.Context, item due.Item, id string) error {
 			return nil
 		}
 		due.Cancel(tx, item)
+		if err == nil {
+			return due.Schedule(tx, l.item())
+		}
 		return nil
 	})
 	return err
@@ -107,6 +111,13 @@ func (s *Store) condemn(ctx context.Context, ns, id string, now time.Time, when 
 			return nil
 		}
 		due.Cancel(tx, l.item())
+		what := Expired
+		if l.Expires.After(now) {
+			what = Revoked
+		}
+		if err := s.tell(tx, l, what); err != nil {
+			return err
+		}
 		// Its end always changes, so that a renewal under way, which compares it,
 		// finds that it is too late.
 		if l.Expires.After(now) {
@@ -150,6 +161,11 @@ func (s *Store) noteFailure(ctx context.Context, ns, id string, cause error) err
 		}
 		l.Failures++
 		l.LastError = last
+		if l.Failures == 1 {
+			if err := s.tell(tx, l, Irrevocable); err != nil {
+				return err
+			}
+		}
 		return l.put(tx)
 	})
 	return err

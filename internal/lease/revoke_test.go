@@ -204,6 +204,15 @@ func TestAnItemIsKeptIfTheClockWasPutBack(t *testing.T) {
 	if err := w.Expire(t.Context(), stale, noon); err != nil {
 		t.Fatal(err)
 	}
+	moved := item
+	moved.At = noon.Add(-time.Hour)
+	w.update(func(tx *storage.Tx) error { due.Cancel(tx, item); return due.Schedule(tx, moved) })
+	if err := w.Expire(t.Context(), moved, noon); err != nil {
+		t.Fatal(err)
+	}
+	if w.rows()["due"] != 1 || w.count(l.ID) != 0 {
+		t.Errorf("the queue moved it: left %v", w.rows())
+	}
 	gone := due.Item{At: noon, Kind: lease.Kind, Namespace: ns, Ref: "nobody"}
 	w.update(func(tx *storage.Tx) error { return due.Schedule(tx, gone) })
 	if err := w.Expire(t.Context(), gone, noon); err != nil {

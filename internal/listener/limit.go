@@ -58,3 +58,12 @@ func (c *counted) Close() error {
 	defer c.free()
 	return c.Conn.Close()
 }
+
+// NetConn returns the connection below, as that of [crypto/tls.Conn] does: the
+// system is asked about it, such as who is at its other end.
+func (c *counted) NetConn() net.Conn {
+	if p, ok := c.Conn.(*paced); ok {
+		return p.Conn
+	}
+	return c.Conn
+}

@@ -78,6 +78,10 @@ type Request struct {
 	Now        time.Time     // when the request arrived, UTC: handlers ask no other clock
 	WrapTTL    time.Duration // the answer will be wrapped if above zero
 
+	// Known is the tags of answers that the caller of a read has, without quotes;
+	// usually none, and none if the answer will be wrapped. See Knows.
+	Known []string
+
 	// Part is the mount's rows, in the transaction of this request. The core
 	// commits it after the handler has returned without an error, together with
 	// the token, lease and events that the answer brings; if others were faster
@@ -163,6 +167,15 @@ type Response struct {
 	// NotFound makes the status 404 although there is Data or there are Warnings:
 	// a deleted version of a secret is not found but has metadata.
 	NotFound bool
+
+	// Tag names the state of what was read: as long as it is the same, so is the
+	// answer, but for what describes it. Visible ASCII without quotes; empty: it has
+	// none.
+	Tag string
+
+	// NotModified is an answer to a caller who has the one with Tag already. There is
+	// no Data then.
+	NotModified bool
 
 	// Secret says which version of which secret Data gives away, so that its
 	// readers are known. The zero value: of none that has versions.
@@ -336,14 +349,21 @@ type Engine struct {
 
 	// Work does a task that has fallen due, within a minute, and says how it went:
 	// after an error it is tried again, after a pause that grows. It must bear
-	// being called for what is done already. It has the request's Step, and no
-	// Part. Nil: the engine puts nothing off.
+	// being called for what is done already, and, after the clock was put back,
+	// before the time that was planned: the task is gone then, and to be scheduled
+	// anew if it is still to be awaited. It has the request's Step, and no Part.
+	// Nil: the engine puts nothing off.
 	Work func(ctx context.Context, r *Request, t Task) error
 
 	// Leave takes back what is outside and belongs to no lease, before the rows of
 	// a mount that is being disabled are deleted. While it fails, they stay, and it
 	// is tried again. It has the request's Step, and no Part. Nil: there is nothing.
 	Leave func(ctx context.Context, r *Request) error
+
+	// Forget is Leave for an operator who would rather have the mount gone: it takes
+	// back what it can, forgets the rest, and returns what that is, for people, also
+	// beside an error. It has the request's Step, and no Part. Nil: there is nothing.
+	Forget func(ctx context.Context, r *Request) (left []string, err error)
 
 	// Lockout is who is locked out of this auth method. Nil: it locks nobody out.
 	Lockout Lockout

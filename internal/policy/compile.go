@@ -12,7 +12,13 @@ var errRootNotAlone = errors.New("policy: other policies are present along with 
 //
 // It returns an error if the root policy is not the only one.
 func Compile(policies []*Policy, who *Identity) (*ACL, error) {
-	c := compiler{acl: &ACL{exact: make(map[string]*rule)}, rules: make(map[string]*rule)}
+	return compile(policies, who, func(told, *rule) {})
+}
+
+// compile is Compile, and tells note of each stanza and of the rule that it became
+// a part of; nil for one that is left out.
+func compile(policies []*Policy, who *Identity, note func(t told, r *rule)) (*ACL, error) {
+	c := compiler{acl: &ACL{exact: make(map[string]*rule)}, rules: make(map[string]*rule), note: note}
 	for _, p := range policies {
 		if p.name == RootName {
 			if len(policies) > 1 {
@@ -32,11 +38,13 @@ func Compile(policies []*Policy, who *Identity) (*ACL, error) {
 type compiler struct {
 	acl   *ACL
 	rules map[string]*rule // key of the pattern → rule
+	note  func(t told, r *rule)
 }
 
 func (c *compiler) add(policy string, from *pathRule, who *Identity) {
 	p, ok := from.resolve(who)
 	if !ok {
+		c.note(told{policy: policy, from: from}, nil)
 		return
 	}
 	r := c.rules[p.key()]
@@ -50,6 +58,7 @@ func (c *compiler) add(policy string, from *pathRule, who *Identity) {
 		}
 	}
 	r.merge(policy, from)
+	c.note(told{policy, from, p}, r)
 }
 
 // resolve returns the path of the rule for who, if there is one.

@@ -24,6 +24,12 @@ path "sys/internal/ui/resultant-acl" {
     capabilities = ["read"]
 }
 
+# Why the token may do something or may not. Of others it tells only what the token
+# may read.
+path "sys/coffer/policy/explain" {
+    capabilities = ["update"]
+}
+
 # Which mounts it may see.
 path "sys/internal/ui/mounts" {
     capabilities = ["read"]

@@ -357,6 +357,96 @@ func TestTheSecretIsReplacedOnSchedule(t *testing.T) {
 	}
 }
 
+// What a clock that was put back has moved in the queue is planned anew: nothing is
+// lost, nothing waits for the time that the clock told before, nothing is done twice.
+func TestAClockThatWasPutBack(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	early := func(t *testing.T, w *town) (changed bool) {
+		t.Helper()
+		p, before := w.state()
+		i := due.Item{At: before.Due.Add(-year), Kind: rotate.Kind, Namespace: "root", Ref: p.ID}
+		w.update(func(tx *storage.Tx) error { return due.Schedule(tx, i) })
+		if err := w.do(i); err != nil {
+			t.Fatal(err)
+		}
+		_, after := w.state()
+		return !after.Due.Equal(before.Due)
+	}
+	for _, s := range strategies {
+		t.Run("between attempts of "+string(s), func(t *testing.T) {
+			w := settled(t, s, nil)
+			old := w.secret()
+			w.now = w.now.Add(-year)
+			if !early(t, w) {
+				t.Error("it waits for a year")
+			}
+			if got := w.secret(); got.Version != old.Version {
+				t.Errorf("it was rotated at once: %+v", got)
+			}
+			if _, state := w.state(); state.Due.Sub(w.now) != 24*time.Hour {
+				t.Errorf("due in %v", state.Due.Sub(w.now))
+			}
+			_, state := w.state()
+			w.now = state.Due
+			w.run()
+			w.wantGood(old)
+			if len(w.evidence()) != 2 {
+				t.Errorf("%d attempts", len(w.evidence()))
+			}
+		})
+	}
+	t.Run("while consumers are awaited", func(t *testing.T) {
+		w := settled(t, source.Alternate, func(p *rotate.Rotation) { p.Await = rotate.AwaitGrace })
+		old := w.secret()
+		p, state := w.state()
+		w.now = state.Due
+		if err := w.do(due.Item{At: state.Due, Kind: rotate.Kind, Namespace: "root", Ref: p.ID}); err != nil {
+			t.Fatal(err)
+		}
+		w.now = w.now.Add(-year)
+		early(t, w)
+		w.run()
+		w.wantGood(old)
+		if e := w.evidence()[0]; e.Retired.Sub(e.Published) != time.Minute {
+			t.Errorf("waited %v", e.Retired.Sub(e.Published))
+		}
+	})
+	t.Run("a little, just now", func(t *testing.T) {
+		w := settled(t, source.Replace, nil)
+		p, state := w.state()
+		w.now = state.Due.Add(-time.Millisecond)
+		i := due.Item{At: state.Due, Kind: rotate.Kind, Namespace: "root", Ref: p.ID}
+		if err := w.do(i); err != nil {
+			t.Fatal(err)
+		}
+		left := 0
+		err := storage.View(t.Context(), w.store, func(tx *storage.Tx) error {
+			for _, err := range tx.Scan(t.Context(), storage.Plain("due"), "") {
+				if left++; err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil || left != 1 {
+			t.Errorf("%d items are left, %v", left, err)
+		}
+	})
+	t.Run("and the rotation was resumed, or changed", func(t *testing.T) {
+		w := settled(t, source.Replace, nil)
+		w.now = w.now.Add(-year)
+		w.update(func(tx *storage.Tx) error { return w.Pause(t.Context(), tx, "db") })
+		w.update(func(tx *storage.Tx) error { return w.Resume(t.Context(), tx, "db") })
+		if _, state := w.state(); state.Due.Sub(w.now) > 24*time.Hour {
+			t.Errorf("resumed: due in %v", state.Due.Sub(w.now))
+		}
+		w.plan(nil)
+		if _, state := w.state(); state.Due.Sub(w.now) > 24*time.Hour {
+			t.Errorf("changed: due in %v", state.Due.Sub(w.now))
+		}
+	})
+}
+
 // With two in turn, what readers have works at every moment.
 func TestReadersAlwaysHaveWhatWorks(t *testing.T) {
 	w := newTown(t, source.Alternate)
@@ -524,17 +614,19 @@ func TestNoRecordNoWork(t *testing.T) {
 
 func TestMissedRuns(t *testing.T) {
 	for policy, want := range map[string]int{"catch-up": 2, "skip": 1} {
-		t.Run(policy, func(t *testing.T) {
-			w := settled(t, source.Replace, func(p *rotate.Rotation) { p.Schedule, p.Missed = "0 3 * * *", policy })
-			w.now = w.now.Add(20*24*time.Hour + 5*time.Hour)
-			w.run()
-			if n := len(w.evidence()); n != want {
-				t.Errorf("%d attempts, want %d", n, want)
-			}
-			if _, s := w.state(); !s.Next.After(w.now) || s.Next.Sub(w.now) > 24*time.Hour {
-				t.Errorf("next at %v, now %v", s.Next, w.now)
-			}
-		})
+		for _, plan := range []string{"0 3 * * *", "24h"} {
+			t.Run(policy+" of "+plan, func(t *testing.T) {
+				w := settled(t, source.Replace, func(p *rotate.Rotation) { p.Schedule, p.Missed = plan, policy })
+				w.now = w.now.Add(20*24*time.Hour + 5*time.Hour)
+				w.run()
+				if n := len(w.evidence()); n != want {
+					t.Errorf("%d attempts, want %d", n, want)
+				}
+				if _, s := w.state(); !s.Next.After(w.now) || s.Next.Sub(w.now) > 24*time.Hour {
+					t.Errorf("next at %v, now %v", s.Next, w.now)
+				}
+			})
+		}
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"github.com/cofferhq/coffer/internal/due"
 	"github.com/cofferhq/coffer/internal/logical"
-	"github.com/cofferhq/coffer/internal/schedule"
 	"github.com/cofferhq/coffer/internal/secret"
 	"github.com/cofferhq/coffer/internal/source"
 	"github.com/cofferhq/coffer/internal/storage"
@@ -57,6 +56,10 @@ type Options struct {
 	Consumers Consumers
 	Log       *slog.Logger
 	Now       func() time.Time
+
+	// Announce is told how far a rotation has come, in the transaction that makes it
+	// so. May be nil.
+	Announce func(tx *storage.Tx, n News) error
 }
 
 // Rotator rotates. It is safe for concurrent use, and has no goroutine of its own:
@@ -69,6 +72,7 @@ type Rotator struct {
 	consumers Consumers
 	log       *slog.Logger
 	now       func() time.Time
+	announce  func(tx *storage.Tx, n News) error // may be nil
 
 	mu    sync.Mutex          // guards the fields below
 	epoch string              // see NewEpoch
@@ -79,7 +83,8 @@ type Rotator struct {
 func New(o Options) *Rotator {
 	return &Rotator{
 		store: o.Store, ns: o.Namespace, kinds: o.Kinds, house: o.House, consumers: o.Consumers, log: o.Log, now: o.Now,
-		epoch: rand.Text(), busy: make(map[string]struct{}),
+		announce: o.Announce,
+		epoch:    rand.Text(), busy: make(map[string]struct{}),
 	}
 }
 
@@ -152,22 +157,6 @@ func (r *Rotator) Do(ctx context.Context, i due.Item) error {
 	}
 }
 
-// current loads the rotation that the item is about. If the rotation has gone or
-// is due later, it strikes the item and returns nil. The item may bear another
-// time than the state says: that of a try that the store did not let begin.
-func (r *Rotator) current(ctx context.Context, i due.Item) (w *work, err error) {
-	_, err = storage.Update(ctx, r.store, func(tx *storage.Tx) error {
-		w, err = r.load(ctx, tx, i.Ref)
-		if errors.Is(err, ErrUnknown) || err == nil && (w.state.Due.IsZero() || w.state.Due.After(r.now())) {
-			w = nil
-			due.Cancel(tx, i)
-			return nil
-		}
-		return err
-	})
-	return w, err
-}
-
 // move is what a step has found out.
 type move struct {
 	fail  error     // try the step again later
@@ -233,23 +222,6 @@ func (r *Rotator) begin(ctx context.Context, w *work) (on bool, err error) {
 	})
 }
 
-// lateness is what a run may be late for its place in the queue. What is later was
-// missed, because nobody was there.
-const lateness = time.Minute
-
-// dueAt returns when the attempt that was planned for state.Next is due, seen at
-// now.
-func (w *work) dueAt(now time.Time) time.Time {
-	if w.state.Next.IsZero() || now.Sub(w.state.Next) <= lateness {
-		return w.state.Next
-	}
-	policy, err := schedule.ParsePolicy(w.Missed)
-	if err != nil {
-		return now
-	}
-	return w.plan.Missed(w.state.Next.Add(-time.Nanosecond), now, policy)
-}
-
 // predecessor returns the secret that readers have now: what the target holds, if
 // it holds all of it.
 func (r *Rotator) predecessor(ctx context.Context, w *work) (source.Values, error) {
@@ -279,7 +251,15 @@ func (r *Rotator) change(ctx context.Context, w *work, fn func(tx *storage.Tx, s
 		if err != nil {
 			return err
 		}
+		before := now.state
+		if a := before.Attempt; a != nil {
+			was := *a
+			before.Attempt = &was
+		}
 		if err := fn(tx, &now.state); err != nil {
+			return err
+		}
+		if err := r.tell(tx, w, before, now.state); err != nil {
 			return err
 		}
 		return r.putState(tx, w.ID, &now.state)
@@ -383,9 +363,9 @@ func (r *Rotator) end(ctx context.Context, w *work, e *Evidence) error {
 }
 
 // reference is the time from which the next attempt is counted: a period runs from
-// the beginning of the last one, unless that took longer.
+// the beginning of the last one, unless that took longer, or the clock was put back.
 func (w *work) reference(e *Evidence) time.Time {
-	if p := w.plan.Period(); p > 0 && e.Began.Add(p).After(e.Ended) {
+	if p := w.plan.Period(); p > 0 && e.Began.Add(p).After(e.Ended) && !e.Began.After(e.Ended) {
 		return e.Began
 	}
 	return e.Ended

@@ -126,9 +126,13 @@ func (r *Rotator) await(ctx context.Context, w *work, src source.Source) move {
 	if err != nil {
 		return move{fail: err}
 	}
-	age := r.now().Sub(a.Published)
+	published, now := a.Published, r.now()
+	if published.After(now) { // the clock was put back: the whole grace counts from now
+		published = now
+	}
+	age := now.Sub(published)
 	m := move{next: Retiring, change: func(_ context.Context, _ *storage.Tx, s *State) error {
-		s.Attempt.Tally = tally
+		s.Attempt.Tally, s.Attempt.Published = tally, published
 		return nil
 	}}
 	if wait := w.wait(tally, age, a.Epoch == r.currentEpoch()); wait > 0 && !a.Emergency {

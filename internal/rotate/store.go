@@ -158,7 +158,7 @@ func (w *work) keep(id string) string {
 func (r *Rotator) plan(tx *storage.Tx, p *Rotation, s *State, plan schedule.Schedule) error {
 	if s.Attempt == nil {
 		last := r.now()
-		if plan.Period() > 0 && !s.LastSuccess.IsZero() {
+		if plan.Period() > 0 && !s.LastSuccess.IsZero() && s.LastSuccess.Before(last) {
 			last = s.LastSuccess
 		}
 		s.Next = plan.Next(last)

@@ -133,6 +133,7 @@ func assemble(ctx context.Context, o Options, store storage.Store) (*core.Core, 
 	c := core.New(core.Options{
 		Store: store, Barrier: b, Keeper: custody.New(store, b, auto), Kinds: builtin.Kinds(passwords), Log: o.Log,
 		Now:             now,
+		Steady:          steadyTime(),
 		DefaultLeaseTTL: limits.DefaultLeaseTTL, MaxLeaseTTL: limits.MaxLeaseTTL,
 		Audit: declared(o.Config.Audits), FirstMounts: firstMounts(o),
 		Sources: builtin.Sources(passwords, o.Config.RotationPrograms),
@@ -140,6 +141,8 @@ func assemble(ctx context.Context, o Options, store storage.Store) (*core.Core, 
 		System: func(c *core.Core) []logical.Kind {
 			m = metrics.New(c.Sealed)
 			m.ShowRotations(func() []metrics.Rotation { return shownRotations(c, o.Log) }, now)
+			m.ShowDue(c.DueHeld)
+			m.ShowAudit(func() []metrics.AuditDevice { return shownDevices(c) })
 			return sys.Kinds(sys.Deps{
 				House: c, Store: b, Tokens: c.Tokens(), Leases: c.Leases(), Policies: c.Policies(),
 				Devices: c.Devices(), Barrier: b, Metrics: render(o, m),
@@ -150,6 +153,7 @@ func assemble(ctx context.Context, o Options, store storage.Store) (*core.Core, 
 		},
 	})
 	c.Devices().OnFailure = func(string, error) { m.AuditFailed() }
+	c.Devices().OnSpace = func(path string, s audit.Space) { tellSpace(o.Log, path, s) }
 	return c, m, nil
 }
 
@@ -246,6 +250,7 @@ func listen(o Options, c *core.Core, m *metrics.Metrics) (*web, error) {
 		}
 		s := &http.Server{Handler: handler(o, c, m, l, host), ErrorLog: httpErrors(o.Log)}
 		l.Configure(s)
+		s.RegisterOnShutdown(c.EndStreams) // a shutdown does not know of them
 		w.listeners, w.servers = append(w.listeners, l), append(w.servers, s)
 	}
 	return w, nil
@@ -341,6 +346,9 @@ func (w *web) start() {
 func (w *web) wait(ctx context.Context, o Options, c *core.Core) error {
 	daily := time.NewTicker(24 * time.Hour)
 	defer daily.Stop()
+	looks := time.NewTicker(restPause)
+	defer looks.Stop()
+	var memory rest
 	for {
 		select {
 		case err := <-w.failed:
@@ -349,6 +357,8 @@ func (w *web) wait(ctx context.Context, o Options, c *core.Core) error {
 			w.reload(o, c)
 		case <-daily.C:
 			w.reload(o, c)
+		case <-looks.C:
+			memory.giveBack()
 		case <-ctx.Done():
 			return w.drain()
 		}
@@ -357,19 +367,24 @@ func (w *web) wait(ctx context.Context, o Options, c *core.Core) error {
 
 // reload reads certificates again and reopens log and audit files.
 func (w *web) reload(o Options, c *core.Core) {
+	var failed []error
 	if o.LogFile != nil {
 		if err := o.LogFile.Reopen(); err != nil {
 			w.log.Error("reopening the log, the old file stays in use", "error", err)
+			failed = append(failed, err)
 		}
 	}
 	for _, l := range w.listeners {
 		if err := l.Reload(); err != nil {
 			w.log.Error("reloading, the old one stays in use", "error", err)
+			failed = append(failed, err)
 		}
 	}
 	if err := c.Devices().Reopen(); err != nil {
 		w.log.Error("reopening the audit", "error", err)
+		failed = append(failed, err)
 	}
+	c.RecordReload(context.Background(), errors.Join(failed...))
 	w.log.Info("reloaded certificates, log and audit files")
 }
 

@@ -3,6 +3,7 @@ package sys
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -28,7 +29,7 @@ var leaseRoutes = logical.Routes[*system]{
 	{Op: logical.Write, Path: "leases/revoke", Do: (*system).revokeLease, Fields: leaseFields, Help: "Revoke a lease."},
 	{Op: logical.Write, Path: "leases/revoke/{url_lease_id...}", Do: (*system).revokeLease, Fields: leaseFields, Help: "Revoke a lease."},
 	{Op: logical.Write, Path: "leases/revoke-prefix/{prefix...}", Do: (*system).revokePrefix, Sudo: true, Fields: leaseFields, Help: "Revoke all leases and tokens below a path."},
-	{Op: logical.Write, Path: "leases/revoke-force/{prefix...}", Do: (*system).revokeForce, Sudo: true, Fields: leaseFields, Help: "Revoke all below a path, and forget what can't be revoked."},
+	{Op: logical.Write, Path: "leases/revoke-force/{prefix...}", Do: (*system).revokeForce, Outside: true, Sudo: true, Fields: leaseFields, Help: "Revoke all below a path, and forget what can't be revoked."},
 	{Op: logical.Write, Path: "leases/tidy", Do: (*system).tidyLeases, Sudo: true, Help: "Does nothing: leases are always tidy here."},
 	{Op: logical.Read, Path: "leases/count", Do: (*system).countLeases, Fields: leaseFields, Help: "Count the leases that could not be revoked."},
 	{Op: logical.Read, Path: "leases", Do: (*system).irrevocableLeases, Sudo: true, Fields: leaseFields, Help: "List the leases that could not be revoked."},
@@ -38,7 +39,7 @@ var leaseRoutes = logical.Routes[*system]{
 	{Op: logical.Write, Path: "revoke", Do: (*system).revokeLease, Fields: leaseFields, Help: "Older path of leases/revoke."},
 	{Op: logical.Write, Path: "revoke/{url_lease_id...}", Do: (*system).revokeLease, Fields: leaseFields, Help: "Older path of leases/revoke."},
 	{Op: logical.Write, Path: "revoke-prefix/{prefix...}", Do: (*system).revokePrefix, Sudo: true, Fields: leaseFields, Help: "Older path of leases/revoke-prefix."},
-	{Op: logical.Write, Path: "revoke-force/{prefix...}", Do: (*system).revokeForce, Sudo: true, Fields: leaseFields, Help: "Older path of leases/revoke-force."},
+	{Op: logical.Write, Path: "revoke-force/{prefix...}", Do: (*system).revokeForce, Outside: true, Sudo: true, Fields: leaseFields, Help: "Older path of leases/revoke-force."},
 }
 
 // leaseID is the lease that the request is about.
@@ -150,10 +151,31 @@ func (s *system) revokePrefix(ctx context.Context, r *logical.Request) (*logical
 	return nil, s.revokeBelow(ctx, r, func(_ string, err error) error { return err })
 }
 
+// toldLeft bounds how much an answer tells of what was left behind.
+const toldLeft = 100
+
+// revokeForce tells what it leaves behind: leases that were forgotten, and what
+// engines whose whole mount is meant have forgotten.
 func (s *system) revokeForce(ctx context.Context, r *logical.Request) (*logical.Response, error) {
-	return nil, s.revokeBelow(ctx, r, func(id string, _ error) error {
+	var left []string
+	err := s.revokeBelow(ctx, r, func(id string, _ error) error {
+		left = append(left, "what lease "+id+" was about may still be valid")
 		return s.Leases.Forget(ctx, rootNS, id)
 	})
+	if err != nil {
+		return nil, err
+	}
+	more, err := s.House.ForgetOutside(ctx, r.Text("prefix"))
+	if err != nil {
+		return nil, err
+	}
+	if left = append(left, more...); len(left) > toldLeft {
+		left = append(left[:toldLeft], fmt.Sprintf("and %d more", len(left)-toldLeft))
+	}
+	if len(left) == 0 {
+		return nil, nil
+	}
+	return &logical.Response{Warnings: left}, nil
 }
 
 // revokeBelow revokes all leases and tokens below a path; failed is asked what

@@ -19,7 +19,8 @@ var specRoutes = logical.Routes[*system]{
 }
 
 // bareEndpoints are what internal/httpapi serves itself, because it must answer
-// while the server is sealed: path → operations → help.
+// while the server is sealed, or makes several calls of one request: path →
+// operations → help.
 var bareEndpoints = map[string]map[logical.Op]string{
 	"sys/health":      {logical.Read: "Tell by the status whether the server serves."},
 	"sys/seal-status": {logical.Read: "Tell how far the server is from being unsealed."},
@@ -31,6 +32,7 @@ var bareEndpoints = map[string]map[logical.Op]string{
 		logical.Delete: "Cancel the making of a root token.",
 	},
 	"sys/generate-root/update": {logical.Write: "Give one share towards a root token."},
+	"sys/coffer/batch":         {logical.Write: "Make many reads in one request, each authorised and recorded on its own."},
 	"sys/rekey/init": {
 		logical.Read: "Tell how far a change of the root key is.", logical.Write: "Begin to change the root key and its shares.",
 		logical.Delete: "Cancel the change of the root key.",

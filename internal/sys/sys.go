@@ -14,6 +14,7 @@ import (
 	"github.com/cofferhq/coffer/internal/authz"
 	"github.com/cofferhq/coffer/internal/barrier"
 	"github.com/cofferhq/coffer/internal/consumer"
+	"github.com/cofferhq/coffer/internal/due"
 	"github.com/cofferhq/coffer/internal/lease"
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/mount"
@@ -55,6 +56,10 @@ type House interface {
 
 	Quotas() *quota.Store
 	Rotator() *rotate.Rotator
+	// DueStatus tells how the due queue stands; ConfirmClock has done what it holds
+	// back because of a jump of the clock.
+	DueStatus(ctx context.Context) (*due.Status, error)
+	ConfirmClock(ctx context.Context) error
 	Consumers() *consumer.Store
 	// UnderWay returns the requests that are being handled.
 	UnderWay() []UnderWay
@@ -75,6 +80,9 @@ type House interface {
 	RenewLease(ctx context.Context, id string, increment time.Duration) (*lease.Lease, error)
 	RenewToken(ctx context.Context, id string, increment time.Duration) (warnings []string, err error)
 	RevokeTokensOf(ctx context.Context, match func(t *token.Token) bool) error
+	// ForgetOutside has engines forget what they can't take back outside, and returns
+	// what that is, for people.
+	ForgetOutside(ctx context.Context, path string) (left []string, err error)
 	// VoidBatchTokens makes the batch tokens void that were made below a path until
 	// now.
 	VoidBatchTokens(ctx context.Context, path string) error
@@ -132,9 +140,9 @@ type system struct {
 
 var systemRoutes = slices.Concat(
 	mountRoutes, policyRoutes, passwordRoutes, auditRoutes, capabilityRoutes, leaseRoutes, wrappingRoutes, uiRoutes, infoRoutes,
-	catalogRoutes, toolRoutes, specRoutes, quotaRoutes, auditingRoutes, corsRoutes, stateRoutes, keyRoutes,
-	rotationRoutes, consumerRoutes,
-	loggerRoutes, lockedRoutes,
+	catalogRoutes, toolRoutes, specRoutes, quotaRoutes, auditingRoutes, auditStateRoutes, corsRoutes, stateRoutes, keyRoutes,
+	rotationRoutes, consumerRoutes, dueRoutes, explainRoutes,
+	loggerRoutes, lockedRoutes, eventRoutes,
 )
 
 // acl returns what the caller of r may do, or nil without a caller.

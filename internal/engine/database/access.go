@@ -170,13 +170,8 @@ func (e *engine) rotateRootOf(ctx context.Context, r *logical.Request, name stri
 		return err
 	}
 	defer end()
-	switch {
-	case a.parsed.Username == "":
-		return logical.Invalid("unable to rotate root credentials: no username in configuration")
-	case a.Password.Empty():
-		return logical.Invalid("unable to rotate root credentials: no password in configuration")
-	case !a.parsed.Templated():
-		return logical.Invalid("unable to rotate root credentials: connection_url does not take the password from its field, {{password}} is missing")
+	if err := rotatable(a.config, a.parsed); err != nil {
+		return err
 	}
 	ctx, done := e.pace(ctx, queued)
 	defer done()
@@ -195,7 +190,10 @@ func (e *engine) reset(ctx context.Context, r *logical.Request) (*logical.Respon
 		return nil, unknownConnection(name)
 	}
 	e.pools.drop(name)
-	return nil, nil
+	return nil, r.Step(ctx, func(r *logical.Request) error {
+		emit(r, "reset", "reset/"+name, name)
+		return nil
+	})
 }
 
 // reload resets all connections to one kind of system.
@@ -217,6 +215,9 @@ func (e *engine) reload(ctx context.Context, r *logical.Request) (*logical.Respo
 				done = append(done, name)
 			}
 		}
+		if len(done) > 0 {
+			emitReload(r, plugin)
+		}
 		return nil
 	})
 	if err != nil {
@@ -230,4 +231,11 @@ func (e *engine) reload(ctx context.Context, r *logical.Request) (*logical.Respo
 		resp.Warnings = []string{"no connections were found with plugin_name \"" + plugin + "\""}
 	}
 	return resp, nil
+}
+
+// emitReload is emit for the connections to one kind of system.
+func emitReload(r *logical.Request, plugin string) {
+	r.Emit(logical.Event{Type: "database/reload", Path: "reload/" + plugin, Metadata: map[string]string{
+		"path": r.Mount.Path + "reload/" + plugin, "operation": "reload", "plugin_name": plugin, "modified": "true",
+	}})
 }

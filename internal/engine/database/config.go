@@ -28,6 +28,7 @@ type config struct {
 	SkipImport     bool     `json:"skip,omitempty"`
 
 	account // of the connection's own user
+	automatic
 
 	// Generation is random, and new with every change but that of an attempt.
 	Generation string `json:"gen"`
@@ -58,7 +59,7 @@ func (c *config) errand() string  { return configErrand + c.ID }
 func (c *config) settled(r *logical.Request) error {
 	c.Generation = rand.Text()
 	emit(r, "root-rotate", "rotate-root/"+c.Name, c.Name)
-	return nil
+	return c.planFrom(r, c.Rotated)
 }
 
 func (c *config) save(p storage.Part) error { return save(p, configForm, named(configs, c.Name), c) }
@@ -153,6 +154,10 @@ func (c *config) answer(cfg dbms.Config) (object, error) {
 		"allowed_roles": texts(c.AllowedRoles), "root_credentials_rotate_statements": texts(c.RootStatements),
 		"password_policy": c.PasswordPolicy, "verify_connection": !c.Unverified,
 		"skip_static_role_import_rotation": c.SkipImport,
+	}
+	c.tell(data)
+	if !c.Rotated.IsZero() {
+		data["last_vault_rotation"] = rotatedAt(c.Rotated)
 	}
 	if c.Attempt != nil {
 		data["rotation_state"] = stateUnsettled

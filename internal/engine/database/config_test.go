@@ -19,6 +19,7 @@ func TestAConnectionIsReadWithoutItsSecrets(t *testing.T) {
 	want := map[string]any{
 		"plugin_name": "fake-database-plugin", "plugin_version": "", "allowed_roles": []any{"*"}, "password_policy": "long",
 		"root_credentials_rotate_statements": []any{"ALTER {{name}} {{password}}"}, "verify_connection": true,
+		"rotation_period": 0.0, "rotation_schedule": "", "rotation_window": 0.0, "disable_automated_rotation": false,
 		"skip_static_role_import_rotation": false,
 		"connection_details": map[string]any{
 			"connection_url": "fake://{{username}}:{{password}}@host", "username": "root", "max_open_connections": 3.0,

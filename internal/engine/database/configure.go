@@ -56,6 +56,11 @@ func (e *engine) writeConfig(ctx context.Context, r *logical.Request) (*logical.
 	if err != nil {
 		return nil, err
 	}
+	if c.on() {
+		if err := rotatable(c, cfg); err != nil {
+			return nil, err
+		}
+	}
 	if !c.Unverified {
 		if err := e.verify(ctx, c); err != nil {
 			return nil, logical.Invalid("error creating database object: error verifying connection: %s", said(err))
@@ -66,9 +71,6 @@ func (e *engine) writeConfig(ctx context.Context, r *logical.Request) (*logical.
 	}}
 	if cfg.DisplayURL() != cfg.URL.RevealText() {
 		resp.Warnings = append(resp.Warnings, "Password found in connection_url, use a templated url to enable root rotation and prevent read access to password information.")
-	}
-	if r.Duration("rotation_period") > 0 || r.Text("rotation_schedule") != "" {
-		resp.Warnings = append(resp.Warnings, "rotation_period and rotation_schedule of a connection are not supported and were ignored: call rotate-root.")
 	}
 	return resp, nil
 }
@@ -110,6 +112,9 @@ func (e *engine) takeConfig(ctx context.Context, r *logical.Request, c *config) 
 	if err := takeStatements(r, "root_rotation_statements", &c.RootStatements); err != nil {
 		return false, err
 	}
+	if err := c.automatic.take(r); err != nil {
+		return false, err
+	}
 	return outside, refuseStatements(kind, statementsOf(c))
 }
 
@@ -141,6 +146,14 @@ func (c *config) replace(ctx context.Context, r *logical.Request, before string,
 	}
 	own := *c // the commit may be tried again
 	own.Generation, own.Leaving = rand.Text(), false
+	if own.Next = (time.Time{}); now != nil {
+		own.Next = now.Next
+	}
+	if now == nil || !own.sameTimes(&now.automatic) {
+		if err := own.planFrom(r, r.Now); err != nil {
+			return err
+		}
+	}
 	switch {
 	case now == nil || now.Attempt == nil:
 		own.Attempt = nil
@@ -214,6 +227,7 @@ func (e *engine) forget(ctx context.Context, r *logical.Request, name string, fo
 			if c.Attempt != nil {
 				r.Cancel(c.Attempt.task(c))
 			}
+			c.plan(r, time.Time{})
 			r.Part.Delete(errandKey(c.ID))
 			r.Part.Delete(named(configs, name))
 			emit(r, "config-delete", "config/"+name, name)

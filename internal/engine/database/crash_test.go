@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,8 +18,10 @@ import (
 // checks what must be so if it has said yes.
 type operation struct {
 	name string
-	do   func(s *site) (note string, err error)
-	done func(s *site, note string) error
+	// prepare is done before anything fails. Nil: nothing is.
+	prepare func(s *site)
+	do      func(s *site) (note string, err error)
+	done    func(s *site, note string) error
 	// again is what the core tries until it succeeds. Nil: nothing.
 	again func(s *site) error
 }
@@ -70,7 +73,7 @@ var operations = []operation{
 		},
 		done: func(s *site, before string) error {
 			if s.world.password("app") == before {
-				return errors.New("the password is the old one")
+				return errOld
 			}
 			return nil
 		},
@@ -89,6 +92,28 @@ var operations = []operation{
 		},
 	},
 	{
+		name: "rotating the connection's own password on schedule",
+		prepare: func(s *site) {
+			s.write("config/db", `{"rotation_period": "24h"}`)
+			for _, task := range s.dueAt(s.now.Add(24 * time.Hour)) {
+				if strings.HasPrefix(task.Ref, "root.") {
+					s.notes["task"] = task.Ref
+				}
+			}
+			s.now = s.now.Add(24 * time.Hour)
+		},
+		do: func(s *site) (string, error) {
+			before := s.world.password("root")
+			return before, s.engine.Work(s.t.Context(), s.own(), logical.Task{At: s.now, Ref: s.notes["task"]})
+		},
+		done: func(s *site, before string) error {
+			if s.world.password("root") == before {
+				return errOld
+			}
+			return nil
+		},
+	},
+	{
 		name: "rotating the connection's own password",
 		do: func(s *site) (string, error) {
 			before := s.world.password("root")
@@ -97,12 +122,14 @@ var operations = []operation{
 		},
 		done: func(s *site, before string) error {
 			if s.world.password("root") == before {
-				return errors.New("the password is the old one")
+				return errOld
 			}
 			return nil
 		},
 	},
 }
+
+var errOld = errors.New("the password is the old one")
 
 // leasedUser is the one who has a lease from the start.
 func (s *site) leasedUser() string { return s.notes["user"] }
@@ -163,6 +190,9 @@ func (o operation) survive(t *testing.T, f storeFault, at int, how fault) (tripp
 	s.world.add("second", "what second had before")
 	s.notes = map[string]string{"user": s.read("creds/reader")["username"].(string)}
 	s.now = s.now.Add(time.Minute)
+	if o.prepare != nil {
+		o.prepare(s)
+	}
 
 	whole := s.store
 	faulty := &storetest.Faulty{Store: whole, N: f.n, After: f.after, Dead: f.dead}

@@ -234,3 +234,34 @@ func TestAMountLeavesNoUserBehind(t *testing.T) {
 		t.Errorf("users %q, error %v", s.world.names(), err)
 	}
 }
+
+// An operator can have the mount gone although the system will never come back.
+func TestAMountForgetsByForce(t *testing.T) {
+	s := furnished(t)
+	s.world.breakAt(1, fault{after: true})
+	s.refused(logical.Read, "creds/reader", "", "lost")
+	s.now = s.now.Add(3 * time.Minute)
+	s.world.breakAt(1, fault{lasting: true})
+	left, err := s.engine.Forget(t.Context(), s.own())
+	if err != nil || len(left) != 1 || !strings.Contains(left[0], `of the connection "db" may still be there`) {
+		t.Fatalf("left %q, error %v", left, err)
+	}
+	if what := s.world.leaks(left[0]); what != "" {
+		t.Errorf("it tells %s", what)
+	}
+	if n := len(s.rows(dataKey + "ppending")); n != 0 || len(s.rows(taskKey)) != 0 {
+		t.Errorf("%d rows and %d tasks are left", n, len(s.rows(taskKey)))
+	}
+	if err := s.engine.Leave(t.Context(), s.own()); err != nil {
+		t.Error(err)
+	}
+	// What can be taken back is.
+	s.world.breakAt(1, fault{after: true})
+	s.refused(logical.Read, "creds/reader", "", "lost")
+	s.now = s.now.Add(3 * time.Minute)
+	s.world.breakAt(0, fault{})
+	users := len(s.world.names())
+	if left, err := s.engine.Forget(t.Context(), s.own()); err != nil || len(left) != 0 || len(s.world.names()) != users-1 {
+		t.Errorf("left %q, users %q, error %v", left, s.world.names(), err)
+	}
+}

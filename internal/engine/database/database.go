@@ -37,6 +37,7 @@ func New(systems dbms.Kinds, passwords password.Source) logical.Kind {
 				RevokeLease: e.revokeLease,
 				Work:        e.work,
 				Leave:       e.leave,
+				Forget:      e.forgetUsers,
 				Close:       e.close,
 			}, nil
 		},

@@ -198,9 +198,20 @@ func (o *rotation) abandon(ctx context.Context, a *attempt) error {
 		if acc.Attempt != nil && acc.Attempt.ID == a.ID {
 			r.Cancel(a.task(h))
 			acc.Attempt = nil
+			emitFailure(r, h)
 		}
 		return nil
 	})
+}
+
+// emitFailure tells that a password was not changed.
+func emitFailure(r *logical.Request, h holder) {
+	switch h := h.(type) {
+	case *static:
+		emit(r, "rotate-fail", "static-roles/"+h.Name, h.Name)
+	case *config:
+		emit(r, "root-rotate-fail", "rotate-root/"+h.Name, h.Name)
+	}
 }
 
 // settle publishes the candidate of an attempt if a login says that it is in force.

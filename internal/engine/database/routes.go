@@ -63,8 +63,12 @@ var ownConfigFields = logical.Fields{
 	"skip_static_role_import_rotation": {
 		Type: logical.Bool, Help: "Do not rotate when static roles are created, unless they say otherwise.",
 	},
-	"rotation_period":   {Type: logical.Duration, Help: "Not supported: the connection's own password is rotated on demand."},
-	"rotation_schedule": {Type: logical.Text, Help: "Not supported: the connection's own password is rotated on demand."},
+	"rotation_period":   {Type: logical.Duration, Help: "Time between changes of the connection's own password, 10 seconds or more; 0: none."},
+	"rotation_schedule": {Type: logical.Text, Help: "Cron line of five fields, in UTC, of when to change it; or else rotation_period."},
+	"rotation_window":   {Type: logical.Duration, Help: "How long after its time a scheduled change may begin, an hour or more; 0 means any time."},
+	"disable_automated_rotation": {
+		Type: logical.Bool, Help: "Do not change it without being asked, whatever the schedule says.",
+	},
 }
 
 func routesFor(systems dbms.Kinds) logical.Routes[*engine] {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	dbms "github.com/cofferhq/coffer/internal/database"
 	"github.com/cofferhq/coffer/internal/engine/database"
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/logical/mounttest"
@@ -22,7 +23,8 @@ import (
 // stands still.
 type site struct {
 	t     *testing.T
-	world *world
+	world *world // nil: the systems are real
+	kinds dbms.Kinds
 	store storage.Store
 	now   time.Time
 
@@ -44,7 +46,13 @@ func policies(_ context.Context, name string) (password.Policy, error) {
 }
 
 func newSite(t *testing.T, w *world) *site {
-	s := &site{t: t, world: w, store: inmem.New(), now: mounttest.Start}
+	s := newSiteOf(t, w.kinds())
+	s.world = w
+	return s
+}
+
+func newSiteOf(t *testing.T, kinds dbms.Kinds) *site {
+	s := &site{t: t, kinds: kinds, store: inmem.New(), now: mounttest.Start}
 	t.Cleanup(func() { s.engine.Close() })
 	s.restart(s.store)
 	return s
@@ -60,7 +68,7 @@ func (s *site) restart(store storage.Store) {
 	}
 	var err error
 	point := logical.MountPoint{ID: "mount-id", Path: "database/", DefaultLeaseTTL: time.Hour, MaxLeaseTTL: 768 * time.Hour}
-	if s.engine, err = database.New(s.world.kinds(), policies).New(point); err != nil {
+	if s.engine, err = database.New(s.kinds, policies).New(point); err != nil {
 		s.t.Fatal(err)
 	}
 	s.store = store
@@ -256,7 +264,10 @@ func (s *site) work(later time.Duration) (failure error) {
 	return failure
 }
 
-func (s *site) due() (tasks []logical.Task) {
+func (s *site) due() (tasks []logical.Task) { s.t.Helper(); return s.dueAt(s.now) }
+
+// dueAt are the tasks that are due then.
+func (s *site) dueAt(then time.Time) (tasks []logical.Task) {
 	s.t.Helper()
 	for key := range s.rows(taskKey) {
 		at, rest, err := storage.Cut(key[len(taskKey):])
@@ -267,7 +278,7 @@ func (s *site) due() (tasks []logical.Task) {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		if when := time.Unix(0, int64(at.Number())).UTC(); !when.After(s.now) {
+		if when := time.Unix(0, int64(at.Number())).UTC(); !when.After(then) {
 			tasks = append(tasks, logical.Task{At: when, Ref: ref.Text()})
 		}
 	}

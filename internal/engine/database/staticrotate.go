@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/cofferhq/coffer/internal/logical"
-	"github.com/cofferhq/coffer/internal/schedule"
 	"github.com/cofferhq/coffer/internal/storage"
 )
 
@@ -146,22 +145,30 @@ func (e *engine) workStatic(ctx context.Context, r *logical.Request, name string
 	return e.rotateStatic(ctx, r, name, queuedTask)
 }
 
-// postpone says whether there is nothing to do now. Where that is because the window
-// has closed, it puts the rotation off to the next one.
+func minTime(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// postpone says whether there is nothing to do now. A rotation that is not due yet,
+// because the clock was put back, or not any more, because its window has closed, it
+// plans anew.
 func (*engine) postpone(ctx context.Context, r *logical.Request, name string) (postponed bool, err error) {
 	err = r.Step(ctx, func(r *logical.Request) error {
 		s, err := loadStatic(ctx, r.Part, name)
 		if postponed = s == nil; err != nil || s == nil {
 			return err
 		}
-		if postponed = s.Next.After(r.Now); postponed || s.Rotated.IsZero() {
-			return nil
-		}
 		when, err := s.when()
 		if err != nil {
 			return err
 		}
-		at := when.Missed(s.Rotated, r.Now, schedule.CatchUp)
+		at := dueAt(when, s.Next, r.Now)
+		if s.Rotated.IsZero() { // its creation came to no end
+			at = minTime(s.Next, r.Now.Add(settleAfter))
+		}
 		if postponed = at.After(r.Now); !postponed {
 			return nil
 		}

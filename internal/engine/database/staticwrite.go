@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"errors"
+	"time"
 
 	dbms "github.com/cofferhq/coffer/internal/database"
 	"github.com/cofferhq/coffer/internal/logical"
@@ -206,7 +207,7 @@ func (s *static) takeSchedule(r *logical.Request) error {
 		s.Window = r.Duration("rotation_window")
 	}
 	if s.Cron != "" {
-		return s.checkCron()
+		return checkCron(s.Window, s.when)
 	}
 	switch {
 	case s.Window > 0:
@@ -217,11 +218,12 @@ func (s *static) takeSchedule(r *logical.Request) error {
 	return nil
 }
 
-func (s *static) checkCron() error {
-	if s.Window > 0 && s.Window < schedule.MinWindow {
+// checkCron reports what is wrong with a cron line and its window.
+func checkCron(window time.Duration, parse func() (schedule.Schedule, error)) error {
+	if window > 0 && window < schedule.MinWindow {
 		return logical.Invalid("rotation_window must be %d seconds or more", seconds(schedule.MinWindow))
 	}
-	when, err := s.when()
+	when, err := parse()
 	if err != nil {
 		return logical.Invalid("could not parse rotation_schedule: %s", err)
 	}

@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -36,11 +37,18 @@ func (e *engine) work(ctx context.Context, r *logical.Request, t logical.Task) e
 	return e.workRoot(ctx, r, what.Config)
 }
 
-// workRoot takes up an attempt to rotate a connection's own password.
+// workRoot changes a connection's own password if its time has come, or takes up an
+// attempt to do so.
 func (e *engine) workRoot(ctx context.Context, r *logical.Request, name string) error {
 	c, err := stepConfig(ctx, r, name)
-	if err != nil || c == nil || c.Attempt == nil {
+	if err != nil || c == nil {
 		return err
+	}
+	if c.Attempt == nil {
+		switch postponed, err := e.postponeRoot(ctx, r, name); {
+		case err != nil || postponed:
+			return err
+		}
 	}
 	return e.rotateRootOf(ctx, r, name, queuedTask)
 }
@@ -69,13 +77,52 @@ func (e *engine) leave(ctx context.Context, r *logical.Request) error {
 	return nil
 }
 
+// forgetUsers is leave, which forgets the users that can't be dropped.
+func (e *engine) forgetUsers(ctx context.Context, r *logical.Request) (left []string, err error) {
+	var refs []string
+	err = r.Step(ctx, func(r *logical.Request) (err error) {
+		refs, err = pendingOf(ctx, r.Part, "")
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	away := map[string]bool{} // names of connections that did not answer
+	for _, ref := range refs {
+		p, err := condemn(ctx, r, ref)
+		if err != nil {
+			return left, err
+		}
+		if p == nil {
+			continue
+		}
+		if !away[p.DB] && !p.making(r.Now) {
+			if e.undo(ctx, r, ref) == nil {
+				continue
+			}
+			away[p.DB] = true
+		}
+		if err := p.withdraw(ctx, r); err != nil {
+			return left, err
+		}
+		left = append(left, fmt.Sprintf("the database user %q of the connection %q may still be there", p.User, p.DB))
+	}
+	return left, nil
+}
+
+// making says whether the system may still be making the user.
+func (p *pending) making(now time.Time) bool {
+	age := now.Sub(p.Since)
+	return age < lateAfter && age > -lateAfter // else the clock was put back
+}
+
 // takeBack is undo, but not while the system may still be making the user.
 func (e *engine) takeBack(ctx context.Context, r *logical.Request, ref string) error {
 	p, err := condemn(ctx, r, ref)
 	if err != nil || p == nil {
 		return err
 	}
-	if r.Now.Sub(p.Since) < lateAfter {
+	if p.making(r.Now) {
 		return logical.Errorf(logical.ErrUpstream,
 			"a database user may still be in the making, try again in a minute")
 	}

@@ -3,6 +3,7 @@ package kv
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 
 	"github.com/cofferhq/coffer/internal/logical"
 )
@@ -17,14 +18,19 @@ func (v v2) read(ctx context.Context, r *logical.Request) (*logical.Response, er
 	if err != nil {
 		return nil, err
 	}
-	a := &dataAnswer{Metadata: f.versionAnswer(f.n, f.version)}
 	if f.gone(r.Now) {
-		return &logical.Response{NotFound: true, Data: a}, nil
+		return &logical.Response{NotFound: true, Data: &dataAnswer{Metadata: f.versionAnswer(f.n, f.version)}}, nil
 	}
+	seen := logical.SecretVersion{Path: f.path, Version: f.n}
+	tag := f.tag()
+	if r.Knows(tag) {
+		return &logical.Response{Tag: tag, NotModified: true, Secret: seen}, nil
+	}
+	a := &dataAnswer{Metadata: f.versionAnswer(f.n, f.version)}
 	if a.Data, err = f.data(ctx, r.Part, f.n); err != nil {
 		return nil, err
 	}
-	return &logical.Response{Data: a, Secret: logical.SecretVersion{Path: f.path, Version: f.n}}, nil
+	return &logical.Response{Data: a, Tag: tag, Secret: seen}, nil
 }
 
 func (v v2) subkeys(ctx context.Context, r *logical.Request) (*logical.Response, error) {
@@ -56,6 +62,16 @@ type found struct {
 	*version
 	n    int
 	path string
+}
+
+// tag names the data of the version: of this secret, not of one that took its path
+// after it was deleted.
+func (f *found) tag() string {
+	if f.ID == "" { // version 1 of the engine wrote it
+		return makeTag(uint64(f.n), uint64(f.secret.Created))
+	}
+	const enough = 8 // of an id's characters, which have 5 bits each
+	return strconv.Itoa(f.n) + "." + f.ID[:min(enough, len(f.ID))]
 }
 
 // find reads the secret that r names and picks the version that it names, or

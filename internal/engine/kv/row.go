@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/cofferhq/coffer/internal/logical"
@@ -43,6 +44,8 @@ type secret struct {
 	Versions []version         `json:"vs,omitempty"`
 	Custom   map[string]string `json:"custom,omitempty"`
 	settings
+
+	rev storage.Revision // of the row as it was read
 }
 
 // version is what is known of a version, beside its data.
@@ -96,6 +99,11 @@ func newSecret(now time.Time) *secret {
 	return &secret{ID: rand.Text(), Created: now.UnixNano()}
 }
 
+// makeTag makes a tag of two numbers.
+func makeTag(a, b uint64) string {
+	return strconv.FormatUint(a, 10) + "-" + strconv.FormatUint(b, 36)
+}
+
 func parseSecret(e storage.Entry, err error) (*secret, error) {
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, logical.ErrNotFound
@@ -108,6 +116,7 @@ func parseSecret(e storage.Entry, err error) (*secret, error) {
 	if err := secretForm.Decode(e.Value, s); err != nil {
 		return nil, err
 	}
+	s.rev = e.Revision
 	if s.Data != nil {
 		s.Current, s.Updated, s.Versions = 1, s.Created, []version{{Created: s.Created}}
 	}

@@ -32,7 +32,12 @@ func (v1) read(ctx context.Context, r *logical.Request) (*logical.Response, erro
 	if err != nil {
 		return nil, err
 	}
-	return &logical.Response{Data: s.Data, TTL: advisedTTL(s.Data, r.Mount.DefaultLeaseTTL)}, nil
+	// The row's revision alone could come again, in a store that was restored.
+	tag := makeTag(uint64(s.rev), uint64(s.Created))
+	if r.Knows(tag) {
+		return &logical.Response{Tag: tag, NotModified: true}, nil
+	}
+	return &logical.Response{Data: s.Data, Tag: tag, TTL: advisedTTL(s.Data, r.Mount.DefaultLeaseTTL)}, nil
 }
 
 func (v1) write(ctx context.Context, r *logical.Request) (*logical.Response, error) {
