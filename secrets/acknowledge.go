@@ -3,13 +3,10 @@ package secrets
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/cofferhq/coffer/client"
@@ -78,23 +75,19 @@ func (p place) compare(q place) int {
 	return cmp.Or(cmp.Compare(p.namespace, q.namespace), cmp.Compare(p.path, q.path))
 }
 
-// decide asks what the server is, which takes no token.
+// decide asks what the server is, unless that is known.
 func (a *acknowledger) decide(ctx context.Context) error {
 	if a.support != undecided {
 		return nil
 	}
-	c := a.group.settings.session.client.WithToken("").WithNamespace("").WithWrapTTL("")
-	answer, err := c.Raw(ctx, client.Request{Path: "sys/health", Query: url.Values{"standbyok": {"true"}, "perfstandbyok": {"true"}}})
-	if err != nil {
+	coffer, err := a.group.settings.session.client.Coffer(ctx)
+	switch {
+	case err != nil:
 		return err
-	}
-	if answer.Status >= http.StatusInternalServerError {
-		return client.Refusal(answer, http.MethodGet, "sys/health")
-	}
-	var health struct{ Version string }
-	a.support = unsupported
-	if json.Unmarshal(answer.Body, &health) == nil && strings.Contains(health.Version, "coffer") {
+	case coffer:
 		a.support = supported
+	default:
+		a.support = unsupported
 	}
 	return nil
 }

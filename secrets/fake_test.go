@@ -19,20 +19,30 @@ import (
 type fake struct {
 	start time.Time
 
-	mu       sync.Mutex // guards the fields below
-	version  string
-	secrets  map[string][]string // path of KV version 2 → JSON of the versions
-	plain    map[string]string   // path → JSON
-	tokens   map[string]bool
-	logins   int
-	life     int // of tokens, in seconds
-	lease    int // of dynamic secrets, in seconds
-	renewals int // that a lease takes before it gets too little; negative: no end
-	made     int // dynamic secrets
-	away     bool
-	mayAck   int // status of an acknowledgement; 0: 204
-	reads    int // of secrets
-	seen     []string
+	mu        sync.Mutex // guards the fields below
+	version   string
+	secrets   map[string][]string // path of KV version 2 → JSON of the versions
+	plain     map[string]string   // path → JSON
+	tokens    map[string]bool
+	logins    int
+	life      int // of tokens, in seconds
+	lease     int // of dynamic secrets, in seconds
+	renewals  int // that a lease takes before it gets too little; negative: no end
+	made      int // dynamic secrets
+	away      bool
+	badHealth int // status of sys/health; 0: it is well
+	mayAck    int // status of an acknowledgement; 0: 204
+	reads     int // of secrets
+	same      int // answers 304
+	batches   int
+	seen      []string
+
+	noPush    int             // status of a subscription; 0: it is accepted
+	noEvents  map[string]bool // paths that the token may not have events of
+	watchers  map[*watcher]bool
+	revision  uint64
+	log       []happening // all events
+	forgotten uint64      // events up to this revision can't be had again
 }
 
 func newFake() *fake {
@@ -40,6 +50,7 @@ func newFake() *fake {
 		start: time.Now(), version: "1.19.0+coffer.0.1.0", life: 3600, lease: 90, renewals: -1,
 		secrets: map[string][]string{"app/db": {`{"username":"u1","password":"p1"}`}},
 		plain:   map[string]string{}, tokens: map[string]bool{"given": true},
+		noPush: 404, watchers: map[*watcher]bool{}, noEvents: map[string]bool{},
 	}
 }
 
@@ -51,7 +62,10 @@ func (f *fake) change(fn func()) {
 }
 
 func (f *fake) put(path, data string) {
-	f.change(func() { f.secrets[path] = append(f.secrets[path], data) })
+	f.change(func() {
+		f.secrets[path] = append(f.secrets[path], data)
+		f.happen("kv-v2/data-write", "secret/data/"+path)
+	})
 }
 
 // requests returns what was asked but reads of secrets, and forgets it.
@@ -71,13 +85,57 @@ func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 	if f.away {
 		return nil, errAway
 	}
+	path := strings.TrimPrefix(r.URL.Path, "/v1/")
+	if types, ok := strings.CutPrefix(path, "sys/events/subscribe/"); ok {
+		return f.subscribe(r, types)
+	}
 	var body map[string]any
 	_ = json.NewDecoder(r.Body).Decode(&body)
-	status, text := f.answer(r, strings.TrimPrefix(r.URL.Path, "/v1/"), body)
+	status, text := f.answer(r, path, body)
 	if status == 0 {
 		return nil, errAway
 	}
-	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
+	header := http.Header{}
+	if tag := tagOf(text); status == 200 && tag != "" {
+		header.Set("ETag", tag)
+		if r.Header.Get("If-None-Match") == tag {
+			f.same++
+			status, text = 304, ""
+		}
+	}
+	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
+}
+
+// tagOf returns the tag of an answer with a version.
+func tagOf(text string) string {
+	_, rest, ok := strings.Cut(text, `"metadata":{"version":`)
+	if !ok {
+		return ""
+	}
+	version, _, _ := strings.Cut(rest, ",")
+	return `W/"` + version + `"`
+}
+
+// batch answers with what the reads would have been answered alone.
+func (f *fake) batch(r *http.Request, body map[string]any) (int, string) {
+	f.batches++
+	var answers []string
+	requests, _ := body["requests"].([]any)
+	for _, one := range requests {
+		read := one.(map[string]any)
+		status, text := f.answer(r, read["path"].(string), nil)
+		tag, _ := json.Marshal(tagOf(text))
+		switch {
+		case status == 200 && tagOf(text) != "" && read["if_none_match"] == tagOf(text):
+			f.same++
+			answers = append(answers, fmt.Sprintf(`{"status":304,"etag":%s}`, tag))
+		case status >= 400:
+			answers = append(answers, fmt.Sprintf(`{"status":%d,%s`, status, text[1:]))
+		default:
+			answers = append(answers, fmt.Sprintf(`{"status":200,"etag":%s,"answer":%s}`, tag, text))
+		}
+	}
+	return 200, `{"request_id":"r","data":{"responses":[` + strings.Join(answers, ",") + `]}}`
 }
 
 func (f *fake) note(format string, args ...any) {
@@ -91,6 +149,9 @@ func (f *fake) answer(r *http.Request, path string, body map[string]any) (int, s
 	switch {
 	case path == "sys/health":
 		f.note("health %s", token)
+		if f.badHealth != 0 {
+			return f.badHealth, "no"
+		}
 		return 200, fmt.Sprintf(`{"version":%q}`, f.version)
 	case path == "auth/approle/login":
 		f.logins++
@@ -106,6 +167,10 @@ func (f *fake) answer(r *http.Request, path string, body map[string]any) (int, s
 		return f.own(strings.TrimPrefix(path, "auth/token/"), token)
 	case strings.HasPrefix(path, "sys/leases/"):
 		return f.leases(strings.TrimPrefix(path, "sys/leases/"), body["lease_id"])
+	case path == "sys/coffer/batch":
+		return f.batch(r, body)
+	case path == "sys/capabilities-self":
+		return f.capabilities(body)
 	case path == "sys/coffer/acknowledge":
 		f.note("uses %v of %v as %v", body["version"], body["path"], body["instance"])
 		if f.mayAck != 0 {
@@ -176,6 +241,7 @@ type house struct {
 	*fake
 	client *client.Client
 
+	asked  []string // what was seen, and not looked at yet
 	errsMu sync.Mutex
 	errs   []string
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/cofferhq/coffer/client"
@@ -20,6 +21,12 @@ type feed struct {
 	due      time.Time // zero: never
 	failures int       // in a row
 	err      error     // of the last try
+
+	channel channel // that tells of changes
+	topic   string  // path of what it tells; empty: nothing
+	pushed  bool    // events about the topic come
+	doubted bool    // a change was found that no event had told of
+	touched bool    // an event came, or may have been missed
 }
 
 // lease is that of the answer.
@@ -89,7 +96,7 @@ func (f *feed) schedule(o *settings) {
 	case f.request.version != 0:
 		f.due = time.Time{} // what was asked for does not change
 	default:
-		f.due = now.Add(o.jitter(o.interval))
+		f.due = now.Add(o.jitter(f.pollInterval(o)))
 		if left, ok := rotationOf(f.answer.data); ok && f.answer.Version == 0 {
 			f.due = earlier(f.due, now.Add(max(left, shortestPause)+o.jitter(afterRotation)))
 		}
@@ -144,35 +151,84 @@ type outcome struct {
 	err    error
 }
 
+// lookAll looks after several feeds at once.
+func (g *Group) lookAll(ctx context.Context, feeds []*feed, refresh bool) []outcome {
+	outcomes := make([]outcome, len(feeds))
+	var read []*feed
+	var places []int
+	var wg sync.WaitGroup
+	for i, f := range feeds {
+		if f.lease == nil {
+			read, places = append(read, f), append(places, i)
+			continue
+		}
+		wg.Go(func() { outcomes[i] = g.look(ctx, f, refresh) })
+	}
+	for i, o := range g.readFeeds(ctx, read) {
+		outcomes[places[i]] = o
+	}
+	wg.Wait()
+	return outcomes
+}
+
 // look renews the lease if that is enough, or reads.
 func (g *Group) look(ctx context.Context, f *feed, refresh bool) outcome {
 	token, _ := g.settings.session.state()
-	if l := f.lease; l != nil {
-		now := time.Now()
-		if refresh && !l.replaceable(now) {
-			return outcome{err: f.err}
-		}
-		if !refresh && l.renewable && l.token == token.number && (l.span == 0 || now.Before(l.from.Add(l.span))) {
-			if kept, err := g.renew(ctx, l); kept || err != nil {
-				return outcome{err: err}
-			}
+	l, now := f.lease, time.Now()
+	if refresh && !l.replaceable(now) {
+		return outcome{err: f.err}
+	}
+	if !refresh && l.renewable && l.token == token.number && (l.span == 0 || now.Before(l.from.Add(l.span))) {
+		var kept bool
+		var err error
+		g.resolver.bounded(func() { kept, err = g.renew(ctx, l) })
+		if kept || err != nil {
+			return outcome{err: err}
 		}
 	}
-	a, err := g.read(ctx, f)
-	if refused(err) && g.settings.session.replace(ctx, token.number) {
-		token, _ = g.settings.session.state()
-		a, err = g.read(ctx, f)
-	}
-	return outcome{answer: a, token: token.number, err: err}
+	return g.readFeeds(ctx, []*feed{f})[0]
 }
 
-func (g *Group) read(ctx context.Context, f *feed) (*answer, error) {
-	a := &answer{Read: Read{Namespace: f.namespace, Path: f.path, Asked: f.request.version, Names: f.answer.Names}}
-	err := a.ask(ctx, g.resolver.in(f.namespace), f.kind)
-	if errors.Is(err, ErrAbsent) {
-		a.err, err = err, nil // the references say what that means
+// readFeeds reads, once more with another token where this one has ended.
+func (g *Group) readFeeds(ctx context.Context, feeds []*feed) []outcome {
+	token, _ := g.settings.session.state()
+	outcomes := g.readOnce(ctx, feeds, token.number)
+	var again []*feed
+	var places []int
+	for i, o := range outcomes {
+		if refused(o.err) {
+			again, places = append(again, feeds[i]), append(places, i)
+		}
 	}
-	return a, err
+	if len(again) == 0 || !g.settings.session.replace(ctx, token.number) {
+		return outcomes
+	}
+	token, _ = g.settings.session.state()
+	for i, o := range g.readOnce(ctx, again, token.number) {
+		outcomes[places[i]] = o
+	}
+	return outcomes
+}
+
+func (g *Group) readOnce(ctx context.Context, feeds []*feed, token uint64) []outcome {
+	answers := make([]*answer, len(feeds))
+	for i, f := range feeds {
+		answers[i] = newAnswer(f.request, f.kind)
+		answers[i].Names, answers[i].etag = f.answer.Names, f.answer.etag
+	}
+	g.resolver.readAll(ctx, answers)
+	outcomes := make([]outcome, len(feeds))
+	for i, a := range answers {
+		o := &outcomes[i]
+		o.token = token
+		switch {
+		case a.err == nil, errors.Is(a.err, ErrAbsent): // the references say what that means
+			o.answer = a
+		case !errors.Is(a.err, client.ErrNotModified):
+			o.err = a.err
+		}
+	}
+	return outcomes
 }
 
 // renew returns false without an error if a new credential is needed: the server

@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// field returns what key names in data, as text.
-func field(data map[string]any, key string) (text string, ok bool, err error) {
+// Field returns what the key of a reference names in the data of a secret, as
+// text: see [Reference]. It is not there if ok is false.
+func Field(data map[string]any, key string) (text string, ok bool, err error) {
 	value, ok := find(data, key)
 	if !ok {
 		return "", false, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/cofferhq/coffer/client"
@@ -26,6 +25,7 @@ func (g *Group) follow(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		g.hear()
 		var waiting []chan error
 		if refresh {
 			g.mu.Lock()
@@ -68,40 +68,44 @@ func (g *Group) await(ctx context.Context) (refresh bool) {
 	case <-g.asked:
 		return true
 	case <-due:
+	case <-g.pushes:
 	case <-other:
 	case <-ctx.Done():
 	}
 	return false
 }
 
-// step looks after the feeds that are due, or all, and publishes what is new.
+// step looks after the feeds that are due or touched, or all, and publishes what is
+// new.
 func (g *Group) step(ctx context.Context, refresh bool) {
 	now := time.Now()
-	outcomes := make([]outcome, len(g.feeds))
-	looked := make([]bool, len(g.feeds))
-	var wg sync.WaitGroup
-	for i, f := range g.feeds {
-		if !refresh && (f.due.IsZero() || f.due.After(now)) {
-			continue
+	var feeds []*feed
+	scheduled := map[*feed]bool{} // nobody told of anything
+	for _, f := range g.feeds {
+		due := !f.due.IsZero() && !f.due.After(now)
+		if refresh || due || f.touched {
+			feeds = append(feeds, f)
+			scheduled[f] = !refresh && !f.touched
+			f.touched = false // what is told from now on is for the next time
 		}
-		looked[i] = true
-		wg.Go(func() {
-			g.resolver.slots <- struct{}{}
-			defer func() { <-g.resolver.slots }()
-			outcomes[i] = g.look(ctx, f, refresh)
-		})
 	}
-	wg.Wait()
+	if len(feeds) == 0 {
+		return
+	}
+	outcomes := g.lookAll(ctx, feeds, refresh)
 	if ctx.Err() != nil {
-		g.returnLeases(outcomes)
+		g.returnLeases(feeds, outcomes)
 		return
 	}
 	changed := false
-	for i, f := range g.feeds {
-		if looked[i] {
-			changed = g.take(f, outcomes[i]) || changed
+	for i, f := range feeds {
+		if g.take(f, outcomes[i]) {
+			changed = true
+			f.doubted = f.doubted || scheduled[f] && f.pushed
 		}
+		f.schedule(g.settings)
 	}
+	g.weigh()
 	g.summarize()
 	if changed {
 		g.renewed()
@@ -124,7 +128,6 @@ func (g *Group) take(f *feed, o outcome) (changed bool) {
 	} else {
 		f.failures = 0
 	}
-	f.schedule(g.settings)
 	return changed
 }
 
@@ -171,8 +174,8 @@ func (g *Group) run() *run {
 
 // renewed publishes the feeds' answers.
 func (g *Group) renewed() {
-	resolved, err := g.run().assemble(g.templates)
-	if err != nil {
+	resolved, failures := g.run().fill(g.templates)
+	if len(failures) > 0 {
 		panic("secrets: internal error: answers that were tried one by one do not fill the templates")
 	}
 	g.publish(resolved)
@@ -226,12 +229,12 @@ func (g *Group) retire(l *lease, before uint64) {
 }
 
 // returnLeases remembers the leases of answers that come too late.
-func (g *Group) returnLeases(outcomes []outcome) {
+func (g *Group) returnLeases(feeds []*feed, outcomes []outcome) {
 	for i, o := range outcomes {
 		if o.answer == nil {
 			continue
 		}
-		if l := leaseOf(g.feeds[i].request, o.answer, o.token); l != nil {
+		if l := leaseOf(feeds[i].request, o.answer, o.token); l != nil {
 			g.retire(l, 0)
 		}
 	}

@@ -25,6 +25,9 @@ type Group struct {
 	feeds     []*feed       // their fields belong to the following goroutine
 	news      chan struct{} // of capacity 1: the telling goroutine has something to look at
 	asked     chan struct{} // of capacity 1: somebody waits for a refresh
+	pushes    chan struct{} // of capacity 1: a tap has something to take
+	taps      []*tap
+	pushing   atomic.Bool // events tell of all changes
 	stop      context.CancelFunc
 	stopped   context.Context // ends when Close is called
 	running   sync.WaitGroup
@@ -75,10 +78,11 @@ func OpenTemplates(ctx context.Context, templates map[string]Template, opts ...O
 	}
 	g := &Group{
 		settings: o, templates: maps.Clone(templates), uses: map[uint64]int{},
-		news: make(chan struct{}, 1), asked: make(chan struct{}, 1),
+		news: make(chan struct{}, 1), asked: make(chan struct{}, 1), pushes: make(chan struct{}, 1),
 	}
 	g.stopped, g.stop = context.WithCancel(context.Background())
 	g.resolver = newResolver(o.reader())
+	g.resolver.check = o.check
 	if err := g.open(ctx); err != nil {
 		g.stop()
 		if o.ours {
@@ -87,7 +91,11 @@ func OpenTemplates(ctx context.Context, templates map[string]Template, opts ...O
 		return nil, err
 	}
 	o.session.Keep() // after the first reads, as it may look the token up
+	g.subscribe()
 	g.running.Go(func() { g.follow(g.stopped) })
+	for _, fn := range o.first {
+		g.handlers = append(g.handlers, &handler{fn: fn})
+	}
 	g.teller = newTeller(g)
 	g.running.Go(func() { g.teller.work(g.stopped) })
 	return g, nil
@@ -186,7 +194,8 @@ func (g *Group) OnChange(fn func(ctx context.Context, s Snapshot) error) (cancel
 }
 
 // Err returns why the values may be stale: what the server could not be asked, or
-// would not tell. Nil: they are as new as the interval says.
+// would not tell. Nil: they are the newest if [Group.Pushed], else as new as the
+// interval says.
 func (g *Group) Err() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -221,6 +230,9 @@ const goodbyeTimeout = 5 * time.Second
 func (g *Group) Close() error {
 	g.stop()
 	g.running.Wait()
+	for _, t := range g.taps {
+		g.settings.session.pusher.leave(t)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), goodbyeTimeout)
 	defer cancel()
 	g.teller.close(ctx)

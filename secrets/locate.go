@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/cofferhq/coffer/client"
 )
@@ -112,34 +110,6 @@ func mountOf(ctx context.Context, c *client.Client, path string) (string, kind, 
 func unreachable(err error) bool {
 	var network net.Error
 	return errors.As(err, &network) || errors.Is(err, context.Canceled)
-}
-
-// ask makes the request and fills the answer.
-func (a *answer) ask(ctx context.Context, c *client.Client, k kind) error {
-	var query url.Values
-	if a.Asked != 0 {
-		if k == plain {
-			return errors.New("its mount keeps no versions")
-		}
-		query = url.Values{"version": {strconv.Itoa(a.Asked)}}
-	}
-	s, err := c.ReadQuery(ctx, a.Path, query)
-	if err != nil {
-		return err
-	}
-	if s == nil || s.Data == nil {
-		return absence("no such secret")
-	}
-	a.data = s.Data
-	a.LeaseID, a.Renewable, a.Lease = s.LeaseID, s.Renewable, time.Duration(s.LeaseDuration)*time.Second
-	version, isVersioned := versionOf(s.Data)
-	switch {
-	case k == versioned || k == unknown && isVersioned:
-		return a.unpack(version)
-	case a.Asked != 0:
-		return errors.New("its mount keeps no versions")
-	}
-	return nil
 }
 
 // versionOf tells an answer of KV version 2 by its shape.

@@ -49,6 +49,9 @@ func (s *Secret) Use() (v Value, done func()) {
 // Err is [Group.Err].
 func (s *Secret) Err() error { return s.group.Err() }
 
+// Pushed is [Group.Pushed].
+func (s *Secret) Pushed() bool { return s.group.Pushed() }
+
 // Refresh is [Group.Refresh].
 func (s *Secret) Refresh(ctx context.Context) error { return s.group.Refresh(ctx) }
 

@@ -1,6 +1,7 @@
 package secrets
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -13,8 +14,8 @@ import (
 
 // Defaults of the options.
 const (
-	// DefaultInterval is how often the server is asked for a new version, more or
-	// less a fifth.
+	// DefaultInterval is how often a server that does not tell by itself is asked for
+	// a new version, more or less a fifth.
 	DefaultInterval = 15 * time.Second
 	// DefaultGrace is how long a lease is left alone after its last use.
 	DefaultGrace = 30 * time.Second
@@ -32,7 +33,10 @@ type settings struct {
 	grace    time.Duration
 	instance string
 	silent   bool
+	polling  bool  // nothing is subscribed to
+	check    check // nil: any values will do
 	report   func(error)
+	first    []func(context.Context, Snapshot) error // that get the first values
 
 	ours   bool // the session is to be closed with the group
 	jitter jitter
@@ -60,7 +64,7 @@ func WithClient(c *client.Client) Option { return func(o *settings) { o.client =
 func WithLogin(login Login) Option { return func(o *settings) { o.login = login } }
 
 // WithInterval sets how often the server is asked for a new version, more or less
-// a fifth. Zero: [DefaultInterval].
+// a fifth, where it does not tell by itself. Zero: [DefaultInterval].
 func WithInterval(d time.Duration) Option { return func(o *settings) { o.interval = d } }
 
 // WithGrace sets how long a lease is left alone, after the application has moved
@@ -73,6 +77,16 @@ func WithInstance(name string) Option { return func(o *settings) { o.instance = 
 
 // WithoutAcknowledgement tells the server nothing about the version in use.
 func WithoutAcknowledgement() Option { return func(o *settings) { o.silent = true } }
+
+// WithoutPush subscribes to nothing: the server is asked once an interval.
+func WithoutPush() Option { return func(o *settings) { o.polling = true } }
+
+// WithOnChange is [Group.OnChange] for a function that is to get the first values,
+// too. The server is not told that they are in use before it has returned. It may
+// be called before the group's opener has the group.
+func WithOnChange(fn func(ctx context.Context, s Snapshot) error) Option {
+	return func(o *settings) { o.first = append(o.first, fn) }
+}
 
 // WithErrorHandler calls fn with what goes wrong while secrets are followed, and
 // is tried again: never a reason to stop. The errors hold no secret. It is called

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"sync"
 
 	"github.com/cofferhq/coffer/client"
 )
@@ -29,7 +28,11 @@ const maxParallel = 8
 type Resolver struct {
 	client func() *client.Client
 	slots  chan struct{} // one taken for each request under way
+	check  check         // nil: any values will do
 }
+
+// check says what is wrong with values, of which some may be missing.
+type check func(*Resolved) error
 
 // NewResolver returns a Resolver that asks through c, with c's token of the
 // moment.
@@ -76,6 +79,8 @@ type request struct {
 // answer is what a request gave.
 type answer struct {
 	Read
+	kind kind
+	etag string // before it is asked: of what there is already; empty: none
 	data map[string]any
 	err  error
 }
@@ -92,7 +97,7 @@ func placeOf(ref Reference) place { return place{ref.Namespace, ref.Path} }
 
 // read makes every request that the templates need.
 func (u *run) read(ctx context.Context, templates map[string]Template) {
-	var wg sync.WaitGroup
+	var all []*answer
 	for name, ref := range references(templates) {
 		asked, err := u.requestOf(ref)
 		if err != nil {
@@ -100,20 +105,19 @@ func (u *run) read(ctx context.Context, templates map[string]Template) {
 		}
 		a := u.reads[asked]
 		if a == nil {
-			a = &answer{Read: Read{Namespace: asked.namespace, Path: asked.path, Asked: asked.version}}
+			a = newAnswer(asked, u.places[placeOf(ref)].kind)
 			u.reads[asked] = a
-			kind := u.places[placeOf(ref)].kind
-			wg.Go(func() {
-				u.resolver.slots <- struct{}{}
-				defer func() { <-u.resolver.slots }()
-				a.err = a.ask(ctx, u.resolver.in(asked.namespace), kind)
-			})
+			all = append(all, a)
 		}
 		if !slices.Contains(a.Names, name) {
 			a.Names = append(a.Names, name)
 		}
 	}
-	wg.Wait()
+	u.resolver.readAll(ctx, all)
+}
+
+func newAnswer(asked request, k kind) *answer {
+	return &answer{Read: Read{Namespace: asked.namespace, Path: asked.path, Asked: asked.version}, kind: k}
 }
 
 // in returns the client for a namespace.
@@ -138,13 +142,34 @@ func references(templates map[string]Template) func(yield func(string, Reference
 	}
 }
 
-// assemble fills the templates.
+// assemble fills the templates, with values that will do.
 func (u *run) assemble(templates map[string]Template) (*Resolved, error) {
+	result, failures := u.fill(templates)
+	var problems []error
+	if len(failures) > 0 {
+		problems = append(problems, &ResolveError{Failures: failures})
+	}
+	if check := u.resolver.check; check != nil {
+		if err := check(result); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	switch len(problems) {
+	case 0:
+		return result, nil
+	case 1:
+		return nil, problems[0]
+	}
+	return nil, errors.Join(problems...)
+}
+
+// fill fills the templates as far as it can.
+func (u *run) fill(templates map[string]Template) (*Resolved, []Failure) {
 	result := &Resolved{values: map[string]hidden{}}
 	var failures []Failure
 	for _, name := range slices.Sorted(maps.Keys(templates)) {
 		t := templates[name]
-		absent := 0
+		absent, failed := 0, len(failures)
 		text := t.expand(func(ref Reference) string {
 			value, err := u.value(ref)
 			switch fallback, ok := ref.Default(); {
@@ -158,12 +183,9 @@ func (u *run) assemble(templates map[string]Template) (*Resolved, error) {
 			absent++
 			return ""
 		})
-		if absent == 0 || len(t.parts) > 1 {
+		if len(failures) == failed && (absent == 0 || len(t.parts) > 1) {
 			result.values[name] = hide(text)
 		}
-	}
-	if len(failures) > 0 {
-		return nil, &ResolveError{Failures: failures}
 	}
 	for _, a := range u.reads {
 		if a.err == nil {
@@ -173,7 +195,7 @@ func (u *run) assemble(templates map[string]Template) (*Resolved, error) {
 	slices.SortFunc(result.reads, func(a, b Read) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Asked, b.Asked))
 	})
-	return result, nil
+	return result, failures
 }
 
 func (u *run) value(ref Reference) (string, error) {
@@ -185,7 +207,7 @@ func (u *run) value(ref Reference) (string, error) {
 	if a.err != nil {
 		return "", a.err
 	}
-	text, ok, err := field(a.data, ref.Key)
+	text, ok, err := Field(a.data, ref.Key)
 	if err == nil && !ok {
 		err = absence("the secret has no such field")
 	}

@@ -186,6 +186,11 @@ func TestEachVersionIsReadOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for path := range s.seen {
+		if strings.HasPrefix(path, "sys/health?") {
+			delete(s.seen, path) // whether it takes batches was asked
+		}
+	}
 	want := map[string]int{
 		preflight + "secret/db": 1, preflight + "db/creds/app": 1, "team/@" + preflight + "secret/db": 1,
 		"secret/data/db": 1, "secret/data/db?version=4": 1, "team/@secret/data/db": 1, "db/creds/app": 1,
@@ -253,13 +258,13 @@ func FuzzField(f *testing.F) {
 		if json.Unmarshal([]byte(text), &data) != nil {
 			t.Skip()
 		}
-		if got, ok, err := field(data, key); err == nil && !ok && got != "" {
+		if got, ok, err := Field(data, key); err == nil && !ok && got != "" {
 			t.Errorf("absent, and %q", got)
 		}
 		for name, value := range data {
 			want, isText := value.(string)
 			pointer := "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
-			if got, ok, err := field(data, pointer); isText && (got != want || !ok || err != nil) {
+			if got, ok, err := Field(data, pointer); isText && (got != want || !ok || err != nil) {
 				t.Errorf("%s of %s: %q, %v, %v", pointer, text, got, ok, err)
 			}
 		}

@@ -1,6 +1,7 @@
 // Package secrets replaces references to secrets by the secrets themselves, and
-// follows them: [Open] and [OpenGroup] return values that are always the newest,
-// of tokens and leases that are kept alive. A reference is text that names a value
+// follows them: [Open], [OpenGroup] and [Watch] return values that are always the
+// newest, of tokens and leases that are kept alive. A coffer server tells them of
+// changes, any other is asked now and then. A reference is text that names a value
 // in a server that speaks Vault's HTTP API:
 //
 //	vault:PATH#KEY[#VERSION]
@@ -35,5 +36,6 @@
 // References in resolved values are not followed: who may write one secret must
 // not choose which others are read.
 //
-// Start reading at [Open], or at [Parse] and [Resolver.Resolve].
+// Start reading at [Open], at [Load] for structs, at [Transport] for keys of other
+// APIs, or at [Parse] and [Resolver.Resolve].
 package secrets

@@ -33,6 +33,7 @@ type Session struct {
 	report func(error)
 	jitter jitter
 	slot   chan struct{} // held by who asks for another token
+	pusher pusher
 
 	mu      sync.Mutex // guards the fields below
 	token   life
@@ -64,10 +65,12 @@ func NewSession(c *client.Client, login Login, report func(error)) *Session {
 	if report == nil {
 		report = func(error) {}
 	}
-	return &Session{
+	s := &Session{
 		client: c, login: login, report: report, jitter: fifth,
 		slot: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
+	s.pusher = pusher{session: s, streams: map[channel]*stream{}}
+	return s
 }
 
 // Client returns the client, whose token changes.

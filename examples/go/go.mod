@@ -7,6 +7,8 @@ require (
 	github.com/hashicorp/vault/api/auth/approle v0.12.0
 )
 
+require github.com/coder/websocket v1.8.15 // indirect
+
 require (
 	github.com/cenkalti/backoff/v4 v4.3.0 // indirect
 	github.com/cofferhq/coffer v0.0.0
