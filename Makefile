@@ -7,7 +7,7 @@ ROUNDS  ?= 300
 KILLS   ?= 30
 SOAK    ?=
 
-.PHONY: build demo test lint bench bench-parts bench-go fuzz torture soak-core soak parts clean
+.PHONY: build demo test scan-score lint bench bench-parts bench-go fuzz torture soak-core soak parts clean
 
 build: ## one static binary: bin/coffer
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/coffer ./cmd/coffer
@@ -24,6 +24,9 @@ test: parts ## all tests: race detector, shuffled, real clients and programs
 	cd examples/go && CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 5m ./...
 	cd bench && CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 5m ./...
 	./scripts/fuzz -t 1s -b 90
+
+scan-score: ## recall and precision of the scanner on its labelled samples; FAULTS=-faults lists the misses
+	$(GO) test -v -count=1 -run TestScore ./scan $(FAULTS)
 
 lint: ## gofmt, vet, staticcheck, govulncheck
 	./scripts/lint
