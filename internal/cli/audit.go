@@ -85,7 +85,11 @@ What follows the type are the options of the device.
   Write to a file:
       $ coffer audit enable file file_path=/var/log/coffer/audit.log
   A second one, on the standard output:
-      $ coffer audit enable -path=console file file_path=stdout`,
+      $ coffer audit enable -path=console file file_path=stdout
+  To the logger of this machine:
+      $ coffer audit enable syslog facility=LOCAL1 tag=coffer
+  To another machine:
+      $ coffer audit enable socket address=logs.example.com:5140 write_timeout=1s`,
 		New: func(f *Flags) Run {
 			path := f.String("path", "", "Name of the device. Without, the name of its type.")
 			description := f.String("description", "", "For people.")

@@ -73,7 +73,7 @@ func run(cmd *Command, args []string, sys System) int {
 			writeHelp(sys.Stdout, cmd, f)
 			return exitOK
 		}
-		return call.report(usage("%v", err))
+		return call.report(cmd.wrong(usage("%v", err)))
 	}
 	call.Args = f.rest()
 	if stray := f.strayFlags(); len(stray) > 0 && !cmd.ForeignFlags {
@@ -81,7 +81,7 @@ func run(cmd *Command, args []string, sys System) int {
 			"The following arguments will not be parsed as flags: [%s]", strings.Join(stray, " ")))
 	}
 	if err := call.check(cmd); err != nil {
-		return call.report(err)
+		return call.report(cmd.wrong(err))
 	}
 	err := do(context.Background(), call)
 	return call.report(call.finishDryRun(err))

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 )
@@ -26,6 +27,10 @@ type Command struct {
 	// parsed. It has no other effect.
 	New func(f *Flags) Run
 
+	// WrongCall is the exit code of a call with wrong flags or arguments, where 1 has
+	// another meaning. Zero: 1.
+	WrongCall int
+
 	Hidden       bool // not in help
 	ForeignFlags bool // arguments may look like flags: they are for another program
 }
@@ -43,6 +48,14 @@ const (
 
 // outputFlags are those of commands that print a secret.
 const outputFlags = ClientFlags | FormatFlag | FieldFlag
+
+// wrong gives the failure of a wrong call the command's code.
+func (c *Command) wrong(err error) error {
+	if f := new(failure); c.WrongCall != 0 && errors.As(err, &f) {
+		f.code = c.WrongCall
+	}
+	return err
+}
 
 func (c *Command) declare(f *Flags, call *Call) Run {
 	do := c.New(f)

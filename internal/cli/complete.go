@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/cofferhq/coffer/internal/policy"
 )
 
 // candidate is what a word may become.
@@ -62,7 +64,11 @@ func complete(commands []Command, words []string, sys System) []candidate {
 		}
 		return call.rotationNames(current)
 	}
-	return cmd.argument(at.args, current, sys)
+	found := cmd.argument(at.args, current, sys)
+	if len(rest) == 0 { // the command may be the beginning of others' names
+		found = append(found, nextWords(commands, cmd.Name, current)...)
+	}
+	return found
 }
 
 // nextWords are the words that follow group in the names of commands.
@@ -76,7 +82,7 @@ func nextWords(commands []Command, group, current string) []candidate {
 	for _, cmd := range commands {
 		rest, ok := strings.CutPrefix(cmd.Name, prefix)
 		word, _, more := strings.Cut(rest, " ")
-		if !ok || cmd.Hidden || seen[word] || !strings.HasPrefix(word, current) {
+		if !ok || word == "" || cmd.Hidden || seen[word] || !strings.HasPrefix(word, current) {
 			continue
 		}
 		seen[word] = true
@@ -179,7 +185,10 @@ func (c *Command) argument(n int, current string, sys System) []candidate {
 	if types, ok := knownTypes()[c.Name]; ok && n == 0 {
 		return choose(types, "", current)
 	}
-	if names := strings.Fields(c.Args); n < len(names) && names[n] == "FILE" {
+	if strings.HasPrefix(c.Name, "scan") {
+		return files("", current, sys)
+	}
+	if names := strings.Fields(c.Args); n < len(names) && strings.Trim(names[n], "[.]") == "FILE" {
 		return files("", current, sys)
 	}
 	if !strings.Contains(c.Args, "DATA") && !strings.Contains(c.Args, "KEY=VALUE") {
@@ -203,6 +212,7 @@ func knownTypes() map[string][]string {
 		"auth enable":    {"approle"},
 		"auth help":      methods,
 		"audit enable":   {"file", "socket", "syslog"},
+		"policy explain": policy.OpWords(),
 	}
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -154,8 +155,11 @@ func (c *Call) refusalHint(err error) string {
 		return fmt.Sprintf("Hint: the token is none of this server's, has expired or was revoked. Log in with \"%s login\".", program)
 	case refusal.Status == http.StatusForbidden && strings.Contains(text, "bad token"):
 		return "Hint: the token that the call is about is unknown, has expired or was revoked."
+	case refusal.Status == http.StatusForbidden && refusal.Path == explainPath:
+		return "Hint: " + cmp.Or(refusal.Hint, fmt.Sprintf("the token may not ask, or the server is none of coffer's. \"%s policy read\" and -policy-file explain policies here.", program))
 	case refusal.Status == http.StatusForbidden:
-		return fmt.Sprintf("Hint: \"%[1]s token lookup\" tells whose token this is, \"%[1]s token capabilities %[2]s\" what it may do there.", program, refusal.Path)
+		capability, or := capabilityOf(refusal.Method)
+		return fmt.Sprintf("Hint: \"%[1]s policy explain %[2]s %[3]s\"%[4]s tells why, \"%[1]s token lookup\" whose token this is.", program, capability, refusal.Path, or)
 	case refusal.Status == http.StatusServiceUnavailable && strings.Contains(strings.ToLower(text), "sealed"):
 		return fmt.Sprintf("Hint: unseal the server with \"%s operator unseal\".", program)
 	case refusal.Status == http.StatusNotFound && strings.Contains(text, "no handler for route"):
@@ -166,6 +170,20 @@ func (c *Call) refusalHint(err error) string {
 		return "Hint: " + refusal.Hint
 	}
 	return ""
+}
+
+// capabilityOf is what a request by method takes. Lists are sent as reads, so that
+// the method does not tell.
+func capabilityOf(method string) (word, or string) {
+	switch method {
+	case http.MethodGet, http.MethodHead:
+		return "read", " (or with list)"
+	case http.MethodPatch:
+		return "patch", ""
+	case http.MethodDelete:
+		return "delete", ""
+	}
+	return "write", ""
 }
 
 // isLogin says whether a path is one that people log in at.

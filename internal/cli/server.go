@@ -15,6 +15,7 @@ import (
 	"github.com/cofferhq/coffer/internal/core"
 	"github.com/cofferhq/coffer/internal/server"
 	"github.com/cofferhq/coffer/internal/version"
+	"github.com/cofferhq/coffer/redact"
 )
 
 func serverCommand() Command {
@@ -135,7 +136,9 @@ func (o *serverFlags) run(ctx context.Context, c *Call) error {
 	if err != nil {
 		return local(err)
 	}
-	log, file, err := o.logger(c, &cfg.Log, level)
+	known := redact.New()
+	known.Set(redact.Secret("root token", o.rootToken(c))) // no warning: only a -dev server is given one, a short one often
+	log, file, err := o.logger(c, &cfg.Log, level, known)
 	if err != nil {
 		return local(err)
 	}

@@ -11,11 +11,13 @@ import (
 
 	"github.com/cofferhq/coffer/internal/config"
 	"github.com/cofferhq/coffer/internal/server"
+	"github.com/cofferhq/coffer/redact"
 )
 
 // logger makes the server's log, and returns its file if it has one. Flags win
-// over the environment, and that over the configuration.
-func (o *serverFlags) logger(c *Call, l *config.Log, level slog.Leveler) (*slog.Logger, *server.LogFile, error) {
+// over the environment, and that over the configuration. The values that known
+// has do not get into it.
+func (o *serverFlags) logger(c *Call, l *config.Log, level slog.Leveler, known *redact.Redactor) (*slog.Logger, *server.LogFile, error) {
 	format := cmp.Or(*o.logFormat, c.setting("LOG_FORMAT"), string(l.Format), "standard")
 	if format != "standard" && format != "json" {
 		return nil, nil, fmt.Errorf("COFFER_LOG_FORMAT: want standard or json")
@@ -28,6 +30,7 @@ func (o *serverFlags) logger(c *Call, l *config.Log, level slog.Leveler) (*slog.
 		}
 		out = file
 	}
+	out = server.CleanLog(out, known)
 	opts := &slog.HandlerOptions{Level: level}
 	if format == "json" {
 		return slog.New(slog.NewJSONHandler(out, opts)), file, nil

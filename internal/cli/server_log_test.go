@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/cofferhq/coffer/internal/config"
+	"github.com/cofferhq/coffer/redact"
 )
 
 func TestTheLevelOfTheLogChangesWhileTheServerRuns(t *testing.T) {
@@ -21,7 +22,7 @@ func TestTheLevelOfTheLogChangesWhileTheServerRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, _, err := o.logger(c, &config.Log{}, level)
+	log, _, err := o.logger(c, &config.Log{}, level, redact.New())
 	if err != nil {
 		t.Fatal(err)
 	}

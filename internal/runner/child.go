@@ -3,32 +3,86 @@ package runner
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"os/exec"
 	"sync"
 	"syscall"
 	"time"
 )
 
-// child is one life of the program.
-type child struct {
-	cmd   *exec.Cmd
-	ended chan struct{} // closed when it has ended, and nothing is forwarded any more
-	err   error         // how it ended; valid when ended is closed
+// process is a program that runs.
+type process interface {
+	// Signal sends a signal to it. It may have ended meanwhile.
+	Signal(os.Signal) error
+	pid() int
+	// wait returns how it has ended. The error is about its streams, or us.
+	wait() (syscall.WaitStatus, error)
 }
 
-// launch starts the program in our process group, with our streams.
+// plain is a process that is our child.
+type plain struct{ cmd *exec.Cmd }
+
+var _ process = plain{}
+
+func (p plain) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
+
+func (p plain) pid() int { return p.cmd.Process.Pid }
+
+func (p plain) wait() (syscall.WaitStatus, error) {
+	err := p.cmd.Wait()
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		err = nil
+	}
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok {
+		return 0, errors.Join(err, errors.New("nothing is known of how it has ended"))
+	}
+	return status, err
+}
+
+// child is one life of the program.
+type child struct {
+	process
+	ended  chan struct{} // closed when it has ended, and nothing is forwarded any more
+	status syscall.WaitStatus
+	err    error // about its streams; valid, as status is, when ended is closed
+}
+
+// launch starts the program: in our process group, or, if it has a terminal of its
+// own, in a session that belongs to that.
 func (j *job) launch(s *signals, cmd *exec.Cmd) (*child, error) {
-	if err := cmd.Start(); err != nil {
+	streams, err := j.openStreams()
+	if err != nil {
+		return nil, local(fmt.Errorf("streams for %s: %w", j.Command[0], err))
+	}
+	c := &child{ended: make(chan struct{})}
+	shares := s.foreground
+	if streams.terminal != nil {
+		c.process, err = startMonitored(cmd, streams)
+		shares = func() bool { return false }
+	} else {
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = streams.stdin, streams.stdout, streams.stderr
+		err = cmd.Start()
+		c.process = plain{cmd}
+	}
+	if err != nil {
+		streams.abandon()
 		return nil, notExecutable(j.Command[0], err)
 	}
-	c := &child{cmd: cmd, ended: make(chan struct{})}
+	j.terminal.Store(streams.terminal)
+	streams.begin()
 	done := make(chan struct{})
 	var wg sync.WaitGroup
-	wg.Go(func() { s.forward(cmd.Process, done) })
+	wg.Go(func() {
+		s.forward(func(sig os.Signal) { _ = c.Signal(sig) }, shares, done, streams.resize)
+	})
 	go func() {
-		c.err = cmd.Wait()
+		c.status, c.err = c.wait()
 		close(done)
 		wg.Wait()
+		c.err = errors.Join(c.err, streams.end())
+		j.terminal.Store(nil)
 		close(c.ended)
 	}()
 	return c, nil
@@ -41,12 +95,13 @@ func (j *job) start(s *signals) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	close(j.runs)
 	for {
 		select {
 		case <-running.ended:
 			return running.outcome(j.Command[0])
 		case c := <-j.changes:
-			running, err = j.apply(s, running, c.values)
+			running, err = j.apply(s, running, c)
 			c.done <- err
 			if running == nil {
 				return 0, err
@@ -58,7 +113,7 @@ func (j *job) start(s *signals) (int, error) {
 // stop ends the program, with force if it takes longer than patience, and waits
 // for that.
 func (c *child) stop(patience time.Duration) {
-	_ = c.cmd.Process.Signal(syscall.SIGTERM) // it may have ended meanwhile
+	_ = c.Signal(syscall.SIGTERM) // it may have ended meanwhile
 	t := time.NewTimer(patience)
 	defer t.Stop()
 	select {
@@ -66,25 +121,25 @@ func (c *child) stop(patience time.Duration) {
 		return
 	case <-t.C:
 	}
-	_ = c.cmd.Process.Kill()
+	_ = c.Signal(syscall.SIGKILL)
 	<-c.ended
 }
 
 // outcome is the exit code of a program that has ended.
 func (c *child) outcome(name string) (int, error) {
-	if exit := new(exec.ExitError); errors.As(c.err, &exit) {
-		return exitCode(exit), nil
-	}
-	if c.err != nil {
+	code := codeOf(c.status)
+	if c.err != nil && code == 0 {
 		// It has ended well, and its output could not be passed on.
 		return 0, local(fmt.Errorf("%s: %w", name, c.err))
 	}
-	return 0, nil
+	return code, nil
 }
 
-func exitCode(exit *exec.ExitError) int {
-	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		return exitOfSignal(status.Signal())
+// outputOf returns what a command of ours prints to.
+func (j *job) outputOf(w io.Writer) (io.Writer, func()) {
+	if j.scrubber == nil || w == nil {
+		return w, func() {}
 	}
-	return exit.ExitCode()
+	clean := j.scrubber.redactor.Writer(w)
+	return clean, func() { _ = clean.Close() } // w is the reader's business
 }

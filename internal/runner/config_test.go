@@ -106,34 +106,3 @@ func FuzzJSONIsRewrittenInPlace(f *testing.F) {
 		}
 	})
 }
-
-func FuzzDotenvErrorsShowNothing(f *testing.F) {
-	for _, v := range []string{"A=1\n", "A", "export A='x\ny'\n!c4n4ry", "\xff=\"", "A=$B ${vault:x}"} {
-		f.Add([]byte(v))
-	}
-	f.Fuzz(func(t *testing.T, content []byte) {
-		if _, err := parseDotenv("f", content); err != nil {
-			got := strings.Trim(err.Error(), "0123456789:")
-			if !strings.HasPrefix(got, "f, line ") || !strings.HasSuffix(got, ": want NAME=VALUE") {
-				t.Errorf("got %v", err)
-			}
-		}
-	})
-}
-
-// What stands between single quotes is what the program sees.
-func FuzzDotenvKeepsWhatIsQuoted(f *testing.F) {
-	for _, v := range []string{"", "a b", "$HOME ${X} #no comment", "\\n\"", "two\nlines=3", "export A=b", "é\u2028"} {
-		f.Add(v, "before")
-	}
-	f.Fuzz(func(t *testing.T, value, other string) {
-		if strings.ContainsAny(value+other, "'\\\r") {
-			return // which end a value, escape in one, or are changed to a newline
-		}
-		content := "# a comment\nOTHER='" + other + "'\n export VALUE = '" + value + "' # and one more\nLAST=1\n"
-		got, err := parseDotenv("f", []byte(content))
-		if err != nil || len(got) != 3 || got["VALUE"] != value || got["OTHER"] != other {
-			t.Errorf("%q became %q: %v", content, got, err)
-		}
-	})
-}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cofferhq/coffer/internal/dotenv"
 	"github.com/cofferhq/coffer/internal/secret"
 )
 
@@ -15,6 +16,8 @@ type variable struct {
 	value secret.Bytes
 	file  string // it comes from; empty: inherited
 	slot  string // of its value; empty: the value is given
+
+	isReference bool // the value is made of a secret, or several
 }
 
 // environment is the variables that the program will see, and those that we see
@@ -34,7 +37,7 @@ func collect(inherited, files []string, override bool) (*environment, error) {
 		}
 	}
 	for _, file := range files {
-		read, err := loadDotenv(file)
+		read, err := readDotenv(file)
 		if err != nil {
 			return nil, err
 		}
@@ -42,10 +45,24 @@ func collect(inherited, files []string, override bool) (*environment, error) {
 			if i, ok := e.at[name]; ok && e.variables[i].file == "" && !override {
 				continue
 			}
-			e.set(variable{name: name, value: secret.Text(read[name]), file: file})
+			e.set(variable{name: name, value: read[name], file: file})
 		}
 	}
 	return e, nil
+}
+
+// readDotenv reads a file in dotenv's format. Its errors name file and line, and
+// never repeat a word of the file.
+func readDotenv(path string) (map[string]secret.Bytes, error) {
+	f, err := dotenv.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	values, err := f.Values()
+	if err != nil {
+		return nil, fmt.Errorf("%s, %w", path, err)
+	}
+	return values, nil
 }
 
 func (e *environment) set(v variable) {
@@ -66,6 +83,22 @@ func (e *environment) getenv(name string) string {
 	return e.variables[i].value.RevealText()
 }
 
+// lookup is os.LookupEnv on the whole.
+func (e *environment) lookup(name string) (string, bool) {
+	i, ok := e.at[name]
+	if !ok {
+		return "", false
+	}
+	return e.variables[i].value.RevealText(), true
+}
+
+// drop forgets what a variable was to be filled with.
+func (e *environment) drop(name string, s *slots) {
+	if i, ok := e.at[name]; ok {
+		delete(s.templates, e.variables[i].slot)
+	}
+}
+
 // find collects the references of all variables but those of the login.
 func (e *environment) find(s *slots) {
 	for i := range e.variables {
@@ -78,16 +111,18 @@ func (e *environment) find(s *slots) {
 			name += " (" + v.file + ")"
 		}
 		v.slot = s.add(name, v.value.RevealText(), lenient)
+		v.isReference = len(s.templates[v.slot].References()) > 0
 	}
 }
 
 // forChild returns the environment of the program: values in place of
 // references, and nothing of the login. An optional variable that is absent is
 // not set.
-func (e *environment) forChild(values values) ([]string, error) {
+// With asFiles, variables that are made of secrets are not set either.
+func (e *environment) forChild(values values, asFiles bool) ([]string, error) {
 	var list []string
 	for _, v := range e.variables {
-		if isLogin(v.name) {
+		if isLogin(v.name) || v.name == helperVariable || asFiles && v.isReference {
 			continue
 		}
 		text := v.value.RevealText()
@@ -98,9 +133,24 @@ func (e *environment) forChild(values values) ([]string, error) {
 			}
 		}
 		if strings.ContainsRune(text, 0) {
-			return nil, fmt.Errorf("%s: the value holds a zero byte, which no environment can: use -config", v.name)
+			return nil, fmt.Errorf("%s: the value holds a zero byte, which no environment can: give it as a file, with -file %s=…", v.name, v.name)
 		}
 		list = append(list, v.name+"="+text)
 	}
 	return list, nil
 }
+
+// credentials returns the names of the variables that are made of secrets, in
+// their order.
+func (e *environment) credentials() []string {
+	var names []string
+	for _, v := range e.variables {
+		if v.isReference {
+			names = append(names, v.name)
+		}
+	}
+	return names
+}
+
+// slotOf returns the slot of a variable.
+func (e *environment) slotOf(name string) string { return e.variables[e.at[name]].slot }

@@ -1,14 +1,18 @@
 package runner
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -161,6 +165,10 @@ func TestMain(m *testing.M) {
 		tellSignals()
 	case "follow":
 		tellValue(os.Args[2:])
+	case "talk":
+		talk()
+	case "orphan":
+		leaveOrphan()
 	case "run":
 		os.Exit(runAsProcess(os.Args[2:]))
 	}
@@ -200,8 +208,10 @@ func tellValue(args []string) {
 	signal.Notify(received, syscall.SIGHUP, syscall.SIGTERM)
 	tell := func() {
 		text := os.Getenv("A")
-		if len(args) > 0 && args[0] != "stubborn" {
-			content, _ := os.ReadFile(args[0])
+		if len(args) > 0 && args[0] == "both" {
+			text += " c4n4ry-1"
+		} else if len(args) > 0 && args[0] != "stubborn" {
+			content, _ := os.ReadFile(os.ExpandEnv(args[0]))
 			text = string(content)
 		}
 		fmt.Println("value", text)
@@ -221,20 +231,63 @@ func tellValue(args []string) {
 	}
 }
 
+// leaveOrphan has a process lose its parent, end, and be reaped, and tells of it.
+func leaveOrphan() {
+	in, hold, err := os.Pipe()
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	cmd := exec.Command("sh", "-c", "cat <&3 >/dev/null 2>&1 & echo $!")
+	cmd.ExtraFiles = []*os.File{in}
+	out, err := cmd.Output()
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	var orphan int
+	fmt.Sscan(string(out), &orphan)
+	fmt.Println("orphan", orphan, os.Getpid() != 1 && os.Getppid() != 1)
+	hold.Close()
+	for !errors.Is(syscall.Kill(orphan, 0), syscall.ESRCH) { // it is there until it is reaped
+		runtime.Gosched()
+	}
+	fmt.Println("reaped")
+	received := bufio.NewScanner(os.Stdin)
+	received.Scan()
+	os.Exit(5)
+}
+
 func runAsProcess(command []string) int {
+	if code, ok := Helper(os.Environ(), command[min(1, len(command)):]); ok {
+		return code // behind "--"
+	}
 	onChange, err := ParseOnChange(os.Getenv("RUNNER_TEST_ON_CHANGE"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	patience, _ := time.ParseDuration(os.Getenv("RUNNER_TEST_STOP_TIMEOUT"))
-	code, err := Run(context.Background(), Options{
-		OnChange: onChange, StopTimeout: patience, Interval: 20 * time.Millisecond,
+	o := Options{
+		OnChange: onChange, StopTimeout: patience, Interval: 20 * time.Millisecond, Debounce: time.Millisecond,
 		Command: command, Env: os.Environ(), ConfigFile: os.Getenv("RUNNER_TEST_CONFIG"), AllowDisk: true,
+		Scrub: os.Getenv("RUNNER_TEST_SCRUB") != "", Credentials: os.Getenv("RUNNER_TEST_CREDENTIALS") != "",
 		Connect: connect, HelperToken: func() (string, error) { return "", nil },
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Warn: func(text string) { fmt.Fprintln(os.Stderr, text) },
-	})
+	}
+	if dir := os.Getenv("RUNNER_TEST_OFFLINE"); dir != "" {
+		o.Offline = &Offline{File: dir + "/values", KeyFile: dir + "/keys/key"}
+	}
+	for _, text := range strings.Fields(os.Getenv("RUNNER_TEST_FILES")) {
+		f, err := ParseFile(text)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		o.Files = append(o.Files, f)
+	}
+	code, err := Run(context.Background(), o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}

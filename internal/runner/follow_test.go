@@ -2,13 +2,18 @@ package runner
 
 import (
 	"bufio"
+	"context"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // following starts a run of the test binary that follows secret/changing.
@@ -171,14 +176,116 @@ func TestParseOnChange(t *testing.T) {
 	for text, want := range map[string]OnChange{
 		"": {}, "none": {}, "restart": {Restart: true},
 		"signal=HUP": {Signal: syscall.SIGHUP}, "signal=sigusr1": {Signal: syscall.SIGUSR1},
+		"exec=kill -HUP $COFFER_PID": {Exec: "kill -HUP $COFFER_PID"},
 	} {
 		if got, err := ParseOnChange(text); err != nil || got != want {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"reload", "signal", "signal=", "signal=NOPE", "signal=1"} {
+	for _, text := range []string{"reload", "signal", "signal=", "signal=NOPE", "signal=1", "exec", "exec= "} {
 		if got, err := ParseOnChange(text); err == nil {
 			t.Errorf("%q: %v", text, got)
 		}
+	}
+}
+
+func TestACommandIsToldOfNewValues(t *testing.T) {
+	marks := t.TempDir()
+	// It fails the first time, and is then tried again.
+	hook := `exec=echo "told of $A" && if test -e ` + marks + `/tried; then kill -HUP $COFFER_PID; else : >` + marks + `/tried; exit 3; fi`
+	fake, cmd, out := following(t, hook, []string{changing, "RUNNER_TEST_SCRUB=1"})
+	want(t, out, "value [redacted]")
+	fake.awaitUse(t, 1)
+	fake.publish()
+	want(t, out, "told of [redacted]", "told of [redacted]", "hangup", "value [redacted]")
+	fake.awaitUse(t, 2)
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	want(t, out, "terminated")
+	end(t, cmd, out, 7)
+}
+
+func TestChangesThatComeTogetherAreOne(t *testing.T) {
+	j := newJob(&Options{Debounce: time.Second, Warn: func(string) {}})
+	j.names = []string{"A"}
+	set := func(text string) { j.fixed = values{value: func(string) (string, bool) { return text, true }} }
+	set("1")
+	j.applied = j.current()
+	pauses := 0
+	j.pause = func(context.Context, time.Duration) error {
+		if pauses++; pauses < 3 {
+			set("change " + strconv.Itoa(pauses))
+		}
+		return nil
+	}
+	if v, err := j.settled(t.Context()); err != nil || !v.equal(j.applied, j.names) || pauses != 0 {
+		t.Errorf("no change: %v after %d pauses", err, pauses)
+	}
+	set("2")
+	v, err := j.settled(t.Context())
+	if text, _ := v.value("A"); err != nil || text != "change 2" || pauses != 3 {
+		t.Errorf("%v, %q after %d pauses", err, text, pauses)
+	}
+	// A change that is taken back is none.
+	set("2")
+	j.pause = func(context.Context, time.Duration) error { set("1"); return nil }
+	if v, err := j.settled(t.Context()); err != nil || !v.equal(j.applied, j.names) {
+		t.Errorf("taken back: %v", err)
+	}
+}
+
+func TestNothingIsFollowedUnlessItMatters(t *testing.T) {
+	file := []File{{Name: "K", Reference: "vault:a#b"}}
+	tests := []struct {
+		name string
+		o    Options
+		want bool
+	}{
+		{"the environment alone", Options{}, false},
+		{"a file", Options{Files: file}, true},
+		{"a restart", Options{OnChange: OnChange{Restart: true}}, true},
+		{"a file that is not to be watched", Options{Files: file, NoWatch: true}, false},
+		{"a restart that is not to be", Options{OnChange: OnChange{Restart: true}, NoWatch: true}, false},
+	}
+	for _, tt := range tests {
+		if got := tt.o.follows(); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
+
+func TestAProgramThatStartedWithoutItsServerGetsNewValues(t *testing.T) {
+	dir := prepareKey(t)
+	fake := &fakeServer{version: 1, told: make(chan struct{}, 16)}
+	var gone atomic.Bool
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if gone.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		fake.ServeHTTP(w, r)
+	}))
+	defer h.Close()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"VAULT_ADDR=" + h.URL, "VAULT_TOKEN=given", changing, "RUNNER_TEST_ON_CHANGE=restart", "RUNNER_TEST_OFFLINE=" + dir}
+	for _, life := range []string{"with the server", "without"} {
+		cmd, out := program(t, env, "run", self, "follow")
+		want(t, out, "value c4n4ry-1")
+		if life == "without" {
+			gone.Store(false)
+			want(t, out, "terminated", "value c4n4ry-2")
+			fake.awaitUse(t, 2)
+		}
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		want(t, out, "terminated")
+		end(t, cmd, out, 7)
+		gone.Store(true)
+		fake.publish()
 	}
 }

@@ -68,12 +68,12 @@ func (j *job) appRole(ctx context.Context, c *client.Client, env *environment) (
 		return nil, nil
 	}
 	if strings.Contains(secretID.name, "WRAPPED") {
-		if secretID.value, err = unwrapSecretID(ctx, c, secretID); err != nil {
+		if secretID.value, err = j.unwrapSecretID(ctx, c, secretID); err != nil {
 			return nil, err
 		}
 	}
 	s := j.session(c, secrets.AppRole(j.mount(env), role.value.RevealText(), secretID.value.RevealText()))
-	if err := s.Login(ctx); err != nil {
+	if err := j.patiently(ctx, isPassing, func() error { return s.Login(ctx) }); err != nil {
 		return nil, fmt.Errorf("log in with %s: %w", role.name, err)
 	}
 	return s, nil
@@ -96,7 +96,7 @@ func (j *job) unwrapToken(ctx context.Context, c *client.Client, env *environmen
 	if err != nil || !wrapping.ok() {
 		return nil, local(err)
 	}
-	answer, err := unwrap(ctx, c, wrapping)
+	answer, err := j.unwrap(ctx, c, wrapping)
 	if err != nil {
 		return nil, err
 	}
@@ -108,8 +108,8 @@ func (j *job) unwrapToken(ctx context.Context, c *client.Client, env *environmen
 	return s, nil
 }
 
-func unwrapSecretID(ctx context.Context, c *client.Client, wrapping given) (secret.Bytes, error) {
-	answer, err := unwrap(ctx, c, wrapping)
+func (j *job) unwrapSecretID(ctx context.Context, c *client.Client, wrapping given) (secret.Bytes, error) {
+	answer, err := j.unwrap(ctx, c, wrapping)
 	if err != nil {
 		return secret.Bytes{}, err
 	}
@@ -120,8 +120,12 @@ func unwrapSecretID(ctx context.Context, c *client.Client, wrapping given) (secr
 	return secret.Text(id), nil
 }
 
-func unwrap(ctx context.Context, c *client.Client, wrapping given) (*api.Secret, error) {
-	answer, err := c.WithToken("").Unwrap(ctx, wrapping.value.RevealText())
+// unwrap is tried again only if the server cannot have opened what opens once.
+func (j *job) unwrap(ctx context.Context, c *client.Client, wrapping given) (answer *api.Secret, err error) {
+	err = j.patiently(ctx, isUnseen, func() (err error) {
+		answer, err = c.WithToken("").Unwrap(ctx, wrapping.value.RevealText())
+		return err
+	})
 	switch {
 	case client.StatusOf(err) == http.StatusBadRequest:
 		return nil, fmt.Errorf("unwrap %s: %w (it has expired or was used: if not by you, then by somebody who now has what it held)", wrapping.name, err)

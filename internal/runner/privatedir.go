@@ -16,7 +16,8 @@ import (
 // removes.
 type privateDir struct {
 	path string
-	lock *os.File // the folder itself
+	mode fs.FileMode // of it, and of folders in it
+	lock *os.File    // the folder itself
 }
 
 // Names of folders: ready ones, and those whose lock is not held yet.
@@ -27,17 +28,20 @@ const (
 
 // memoryFolders are where to look for memory, the first that has it wins.
 func memoryFolders(getenv func(string) string) []string {
-	return []string{getenv("XDG_RUNTIME_DIR"), "/dev/shm"}
+	return append([]string{getenv("XDG_RUNTIME_DIR")}, sharedFolders...)
 }
 
-// openPrivateDir makes a folder below the first of the folders that lies in
-// memory.
-func openPrivateDir(folders []string, allowDisk bool) (*privateDir, error) {
+// sharedFolders are where every user may have a folder in memory.
+var sharedFolders = []string{"/dev/shm"}
+
+// openPrivateDir makes a folder of that mode below the first of the folders that
+// lies in memory.
+func openPrivateDir(folders []string, allowDisk bool, mode fs.FileMode) (*privateDir, error) {
 	for _, base := range folders {
 		if base == "" || !isMemory(base) {
 			continue
 		}
-		if d, err := makePrivateDir(base); err == nil {
+		if d, err := makePrivateDir(base, mode); err == nil {
 			return d, nil
 		}
 	}
@@ -45,22 +49,25 @@ func openPrivateDir(folders []string, allowDisk bool) (*privateDir, error) {
 		return nil, errors.New("there is no tmpfs to write to, neither XDG_RUNTIME_DIR nor /dev/shm: on a disk the secrets would outlive their file; " +
 			"mount a tmpfs, or allow it with -allow-disk")
 	}
-	return makePrivateDir(os.TempDir())
+	return makePrivateDir(os.TempDir(), mode)
 }
 
-func makePrivateDir(base string) (*privateDir, error) {
+func makePrivateDir(base string, mode fs.FileMode) (*privateDir, error) {
 	removeStale(base)
 	made, err := os.MkdirTemp(base, newPrefix) // mode 0700
 	if err != nil {
-		return nil, fmt.Errorf("folder for the copy of the config: %w", err)
+		return nil, fmt.Errorf("private folder: %w", err)
 	}
-	d := &privateDir{path: filepath.Join(base, readyPrefix+strings.TrimPrefix(filepath.Base(made), newPrefix))}
+	d := &privateDir{mode: mode, path: filepath.Join(base, readyPrefix+strings.TrimPrefix(filepath.Base(made), newPrefix))}
 	if d.lock, err = lockDir(made); err != nil {
-		return nil, errors.Join(fmt.Errorf("folder for the copy of the config: %w", err), os.Remove(made))
+		return nil, errors.Join(fmt.Errorf("private folder: %w", err), os.Remove(made))
+	}
+	if err := os.Chmod(made, mode); err != nil {
+		return nil, errors.Join(fmt.Errorf("private folder: %w", err), os.Remove(made), d.lock.Close())
 	}
 	// Under its new name others judge it by its lock.
 	if err := os.Rename(made, d.path); err != nil {
-		return nil, errors.Join(fmt.Errorf("folder for the copy of the config: %w", err), os.Remove(made), d.lock.Close())
+		return nil, errors.Join(fmt.Errorf("private folder: %w", err), os.Remove(made), d.lock.Close())
 	}
 	return d, nil
 }
@@ -101,21 +108,6 @@ func removeStale(base string) {
 func isOurs(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && int(stat.Uid) == os.Geteuid()
-}
-
-// write makes a file that only its owner can read, in place of one of that name
-// in one step, and returns its path.
-func (d *privateDir) write(name string, content []byte) (path string, err error) {
-	path = filepath.Join(d.path, name)
-	f, err := os.CreateTemp(d.path, ".new-*") // mode 0600
-	if err != nil {
-		return "", err
-	}
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return "", errors.Join(err, os.Remove(f.Name()))
-	}
-	return path, os.Rename(f.Name(), path)
 }
 
 // Close removes the folder and what is in it.

@@ -28,11 +28,11 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os/exec"
+	"os"
+	"syscall"
 	"time"
 
 	"github.com/cofferhq/coffer/client"
-	"github.com/cofferhq/coffer/secrets"
 )
 
 // Options says what to run, and where secrets come from.
@@ -49,9 +49,29 @@ type Options struct {
 	ConfigFile string
 	AllowDisk  bool // the copy may lie on a disk, if there is no tmpfs
 
+	// Manifest is the path of a file that lists what the program needs, as package
+	// manifest has it. Empty: none.
+	Manifest string
+
+	Files       []File
+	Templates   []Template
+	Credentials bool // variables that are references become files of a folder, as systemd has it
+
+	// Scrub removes the values from the program's output. See [terminal] for what
+	// that means to a program that runs in one.
+	Scrub bool
+
 	OnChange    OnChange
+	NoWatch     bool          // nothing is followed, not even files
+	Debounce    time.Duration // before a change is acted upon; zero: at once
 	StopTimeout time.Duration // before a program that is restarted is killed; zero: DefaultStopTimeout
 	Interval    time.Duration // of looking for new versions; zero: that of package secrets
+
+	RetryTimeout time.Duration // how long the server is waited for at the start; zero: not at all
+	Talkative    bool          // tell of every try
+	Offline      *Offline      // nil: no start without the server
+
+	Init bool // reap what others leave, as is done anyway in the process with the number 1
 
 	AuthMount string // of AppRole; empty: as APPROLE_MOUNT says, else "approle"
 
@@ -68,6 +88,8 @@ type Options struct {
 	Stdout, Stderr io.Writer
 
 	Warn func(text string) // from several goroutines
+
+	pause func(ctx context.Context, d time.Duration) error // nil: sleep
 }
 
 // Exit codes of what fails before, or instead of, the program. Beside these,
@@ -105,9 +127,14 @@ func local(err error) error {
 // preparations, not the program.
 func Run(ctx context.Context, o Options) (int, error) {
 	hideProcess()
+	forbidCores()
 	s := catchSignals()
 	defer s.stop()
-	code, err := o.run(ctx, s)
+	run := o.run
+	if (o.Init || os.Getpid() == 1) && !o.isWorker() {
+		run = func(context.Context, *signals) (int, error) { return o.reap(s) }
+	}
+	code, err := run(ctx, s)
 	if err == nil {
 		return code, nil
 	}
@@ -117,11 +144,15 @@ func Run(ctx context.Context, o Options) (int, error) {
 	return ExitServer, err
 }
 
+// forbidCores sees to it that no memory image of us or of the program is written
+// when it crashes. A program could raise the first of the two limits only.
+func forbidCores() {
+	// To have less is always allowed.
+	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
+}
+
 func (o *Options) run(ctx context.Context, s *signals) (code int, err error) {
-	job := &job{Options: o}
-	if o.StopTimeout == 0 {
-		o.StopTimeout = DefaultStopTimeout
-	}
+	job := newJob(o)
 	defer job.close()
 	ctx, done := s.interrupt(ctx)
 	err = job.prepare(ctx)
@@ -132,104 +163,4 @@ func (o *Options) run(ctx context.Context, s *signals) (code int, err error) {
 		return 0, err
 	}
 	return job.start(s)
-}
-
-// job is one run under way.
-type job struct {
-	*Options
-	cmd     *exec.Cmd
-	command func(values) (*exec.Cmd, error) // makes a command, and the copy of the config
-	private *privateDir                     // nil: no config
-	login   *secrets.Session                // nil: no reference
-	group   *secrets.Group                  // nil: nothing is followed
-	changes chan change                     // nil: as above
-}
-
-// prepare does all that can fail before the program runs, cheapest first.
-func (j *job) prepare(ctx context.Context) error {
-	path, err := lookPath(j.Command[0])
-	if err != nil {
-		return err
-	}
-	if err := checkArguments(j.Command, j.ConfigFile != ""); err != nil {
-		return local(err)
-	}
-	env, err := collect(j.Env, j.EnvFiles, j.Override)
-	if err != nil {
-		return local(err)
-	}
-	var config *config
-	if j.ConfigFile != "" {
-		if config, err = loadConfig(j.ConfigFile); err != nil {
-			return local(err)
-		}
-	}
-	slots := &slots{warn: j.Warn}
-	env.find(slots)
-	if config != nil {
-		if err := config.find(slots); err != nil {
-			return local(err)
-		}
-	}
-	if err := slots.err(); err != nil {
-		return local(err)
-	}
-	if err := j.checkOnChange(env); err != nil {
-		return local(err)
-	}
-	first, err := j.resolve(ctx, env, slots)
-	if err != nil {
-		return err
-	}
-	j.command = func(v values) (*exec.Cmd, error) { return j.fill(path, env, config, v) }
-	j.cmd, err = j.command(first)
-	return local(err)
-}
-
-// fill makes a command, and the copy of the config, in place of the one before.
-func (j *job) fill(path string, env *environment, config *config, v values) (*exec.Cmd, error) {
-	variables, err := env.forChild(v)
-	if err != nil {
-		return nil, err
-	}
-	cmd := &exec.Cmd{
-		Path: path, Args: j.Command, Env: variables,
-		Stdin: j.Stdin, Stdout: j.Stdout, Stderr: j.Stderr,
-	}
-	if config == nil {
-		return cmd, nil
-	}
-	content, err := config.fill(v)
-	if err != nil {
-		return nil, err
-	}
-	if j.private == nil {
-		if j.private, err = openPrivateDir(memoryFolders(env.getenv), j.AllowDisk); err != nil {
-			return nil, err
-		}
-	}
-	file, err := j.private.write(config.base(), content)
-	if err != nil {
-		return nil, err
-	}
-	cmd.Args = placeFile(j.Command, file)
-	return cmd, nil
-}
-
-// close removes and revokes what was made for the program. It may be called at
-// any stage.
-func (j *job) close() {
-	if j.private != nil {
-		if err := j.private.Close(); err != nil {
-			j.Warn("the copy of the config could not be removed: " + err.Error())
-		}
-	}
-	if j.group != nil {
-		_ = j.group.Close() // the session, whose end could fail, is not its own
-	}
-	if j.login != nil {
-		if err := j.login.Close(); err != nil {
-			j.Warn(err.Error())
-		}
-	}
 }

@@ -199,7 +199,10 @@ func TestFailuresNameEverythingAndShowNothing(t *testing.T) {
 			"3 references cannot be resolved:\n" +
 				"  A: vault:secret/denied?default=…#k: GET secret/data/denied: 403: permission denied\n" +
 				"  C (.env): vault:secret/db#c: the secret has no such field\n" +
-				"  app.yaml: db.hosts[0].x: vault:secret/none#k: no such secret"},
+				"  app.yaml: db.hosts[0].x: vault:secret/none#k: no such secret\n" +
+				"These lines in a policy of the token would grant what is refused:\n" +
+				"  path \"secret/data/denied\" { capabilities = [\"read\"] }\n" +
+				"What is absent may be written first, or have ?optional or ?default=… in its reference."},
 		{"what is malformed", []string{"A=${vault:c4n4ry}"}, "B=vault:\nC=coffer://c4n4ry\n", "", nil, 1,
 			"A: malformed reference vault:…: it has no #KEY; want vault:PATH#KEY[#VERSION]\n" +
 				"B (.env): malformed reference vault:…: it has no #KEY; want vault:PATH#KEY[#VERSION]\n" +
@@ -212,7 +215,7 @@ func TestFailuresNameEverythingAndShowNothing(t *testing.T) {
 		{"a config that goes nowhere", nil, "", config, []string{"cat"}, 1, "-config is given, and nothing tells the command where the copy with the secrets is: write {} where it takes its config file, as in \"-- SELF --config {}\""},
 		{"a reference in an argument", nil, "", "", []string{"cat", "--password=${vault:secret/db#c4n4ry}"}, 1, "argument 2 of the command has a reference to a secret, and every user of this machine could read its value there: put it into an environment variable, or into a file for -config"},
 		{"a bare reference in an argument", nil, "", "", []string{"vault:secret/db#c4n4ry"}, 1, "argument 1 of the command has a reference to a secret, and every user of this machine could read its value there: put it into an environment variable, or into a file for -config"},
-		{"a value that no environment can hold", []string{"A=vault:secret/db#zero"}, "", "", nil, 1, "A: the value holds a zero byte, which no environment can: use -config"},
+		{"a value that no environment can hold", []string{"A=vault:secret/db#zero"}, "", "", nil, 1, "A: the value holds a zero byte, which no environment can: give it as a file, with -file A=…"},
 		{"a config that is not there", nil, "", "/none.yaml", []string{"cat", "{}"}, 1, "open /none.yaml: no such file or directory"},
 	}
 	for _, tt := range tests {

@@ -30,7 +30,8 @@ var ending = []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscal
 // signals receives what is for the program.
 type signals struct {
 	received   chan os.Signal
-	foreground func() bool // whether the terminal sends its signals to our job
+	broken     chan os.Signal // SIGPIPE, which nobody takes: see catchSignals
+	foreground func() bool    // whether the terminal sends its signals to our job
 
 	// Somebody else wants the program to end: it is not to be started again.
 	ending   atomic.Bool
@@ -40,13 +41,21 @@ type signals struct {
 // catchSignals begins to receive. What was ignored stays so, also for the program
 // (nohup).
 func catchSignals() *signals {
-	s := &signals{received: make(chan os.Signal, 64), foreground: inForeground}
+	s := &signals{received: make(chan os.Signal, 64), broken: make(chan os.Signal, 1), foreground: inForeground}
 	caught := slices.DeleteFunc(slices.Clone(forwarded), signal.Ignored)
 	signal.Notify(s.received, caught...)
+	// Output that nobody reads must not end us before we have cleaned up. The
+	// program, which gets its own broken pipe, is not to ignore it.
+	if !signal.Ignored(syscall.SIGPIPE) {
+		signal.Notify(s.broken, syscall.SIGPIPE)
+	}
 	return s
 }
 
-func (s *signals) stop() { signal.Stop(s.received) }
+func (s *signals) stop() {
+	signal.Stop(s.received)
+	signal.Stop(s.broken)
+}
 
 // interrupt returns a context that ends when a signal comes that would end us.
 // Done stops that, and returns the signal if there was one.
@@ -75,12 +84,13 @@ func (s *signals) interrupt(ctx context.Context) (_ context.Context, done func()
 	}
 }
 
-// forward hands signals to the program until done is closed. What the terminal
-// sends has reached the program already: the same again would make many
-// programs stop without cleaning up. A signal of that kind which was sent by
-// hand, to us alone, while we are in the foreground, cannot be told from it and
-// is lost; SIGTERM is not.
-func (s *signals) forward(p *os.Process, done <-chan struct{}) {
+// forward hands signals to deliver until done is closed. If the program shares the
+// terminal's signals with us, what the terminal sends has reached it already: the
+// same again would make many programs stop without cleaning up. A signal of that
+// kind which was sent by hand, to us alone, while we are in the foreground, cannot
+// be told from it and is lost; SIGTERM is not. Resized are called when the window
+// has another size, before anybody is told.
+func (s *signals) forward(deliver func(os.Signal), shares func() bool, done <-chan struct{}, resized ...func()) {
 	for {
 		select {
 		case sig := <-s.received:
@@ -88,10 +98,15 @@ func (s *signals) forward(p *os.Process, done <-chan struct{}) {
 			if sig == syscall.SIGTERM || s.stopping.Load() && slices.Contains(ending, sig) {
 				s.ending.Store(true)
 			}
-			if slices.Contains(ofTerminal, sig) && s.foreground() {
+			if sig == syscall.SIGWINCH {
+				for _, fn := range resized {
+					fn()
+				}
+			}
+			if slices.Contains(ofTerminal, sig) && shares() {
 				continue
 			}
-			_ = p.Signal(sig) // it may have ended meanwhile
+			deliver(sig)
 		case <-done:
 			return
 		}

@@ -73,9 +73,13 @@ func TestWhatTheTerminalSendsIsNotSentTwice(t *testing.T) {
 	if got := next(t, out); got != "ready" {
 		t.Fatal(got)
 	}
-	s := &signals{received: make(chan os.Signal), foreground: func() bool { return true }}
+	s := &signals{received: make(chan os.Signal)}
+	foreground := func() bool { return true }
 	done, ended := make(chan struct{}), make(chan struct{})
-	go func() { defer close(ended); s.forward(cmd.Process, done) }()
+	go func() {
+		defer close(ended)
+		s.forward(func(sig os.Signal) { _ = cmd.Process.Signal(sig) }, foreground, done)
+	}()
 	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGTERM} {
 		s.received <- sig
 		if sig == syscall.SIGUSR1 {
@@ -145,7 +149,7 @@ func TestTheCopyOfAKilledRunIsRemovedByTheNext(t *testing.T) {
 	if _, err := os.Stat(path); err != nil {
 		t.Fatal(err)
 	}
-	d, err := makePrivateDir(filepath.Dir(filepath.Dir(path)))
+	d, err := makePrivateDir(filepath.Dir(filepath.Dir(filepath.Dir(path))), 0o700)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,16 +161,16 @@ func TestTheCopyOfAKilledRunIsRemovedByTheNext(t *testing.T) {
 
 func TestAFolderInUseIsLeftAlone(t *testing.T) {
 	base := t.TempDir()
-	used, err := makePrivateDir(base)
+	used, err := makePrivateDir(base, 0o700)
 	if err != nil {
 		t.Fatal(err)
 	}
-	left, err := makePrivateDir(base)
+	left, err := makePrivateDir(base, 0o700)
 	if err != nil {
 		t.Fatal(err)
 	}
 	left.lock.Close() // its run was killed
-	other, err := makePrivateDir(base)
+	other, err := makePrivateDir(base, 0o700)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +192,7 @@ func TestSecretsDoNotGoToADiskUnasked(t *testing.T) {
 	if isMemory(base) {
 		base = "/proc"
 	}
-	_, err := openPrivateDir([]string{"", base, "/none"}, false)
+	_, err := openPrivateDir([]string{"", base, "/none"}, false, 0o700)
 	if err == nil || !strings.Contains(err.Error(), "-allow-disk") {
 		t.Errorf("got %v", err)
 	}

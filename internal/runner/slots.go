@@ -1,12 +1,11 @@
 package runner
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
-	"github.com/cofferhq/coffer/client"
 	"github.com/cofferhq/coffer/secrets"
 )
 
@@ -74,46 +73,38 @@ func (s *slots) hasReferences() bool {
 	return false
 }
 
-// values are what slots are filled with. They return nothing if the slot is to be
-// absent.
-type values struct {
-	value func(slot string) (string, bool)
+// withParts returns the templates, and one for each reference that has text around
+// it: its value alone is what must not be seen in the output. Their names are in
+// parts.
+func (s *slots) withParts() (templates map[string]secrets.Template, parts map[string]bool) {
+	templates, parts = maps.Clone(s.templates), map[string]bool{}
+	for name, t := range s.templates {
+		if standsAlone(t) {
+			continue
+		}
+		for _, ref := range t.References() {
+			part, err := secrets.Parse(ref.Text())
+			if err != nil {
+				panic("runner: internal error: a reference that was parsed cannot be parsed")
+			}
+			name := fmt.Sprintf("%s (%s)", name, ref)
+			templates[name], parts[name] = part, true
+		}
+	}
+	return templates, parts
 }
 
-func valuesOf(s secrets.Snapshot) values {
-	return values{value: func(slot string) (string, bool) {
-		v, ok := s.Lookup(slot)
-		return v.Reveal(), ok
-	}}
-}
-
-// resolve logs in, if there is a reason to, and fetches the values.
-func (j *job) resolve(ctx context.Context, env *environment, s *slots) (values, error) {
-	if !s.hasReferences() {
-		return once(ctx, nil, s.templates) // escapes alone: it asks nobody
+// withoutParts takes from a failure what it tells twice.
+func withoutParts(err error, parts map[string]bool) error {
+	errs := new(secrets.ResolveError)
+	if !errors.As(err, &errs) {
+		return err
 	}
-	c, err := j.Connect(env.getenv)
-	if err != nil {
-		return values{}, local(err)
+	own := &secrets.ResolveError{}
+	for _, f := range errs.Failures {
+		if !parts[f.Name] {
+			own.Failures = append(own.Failures, f)
+		}
 	}
-	if j.login, err = j.logIn(ctx, c, env); err != nil {
-		return values{}, err
-	}
-	if j.OnChange.follows() {
-		return j.follow(ctx, s.templates)
-	}
-	v, err := once(ctx, c, s.templates)
-	if err == nil {
-		j.login.Keep()
-	}
-	return v, err
-}
-
-// once fetches values that are not followed.
-func once(ctx context.Context, c *client.Client, templates map[string]secrets.Template) (values, error) {
-	resolved, err := secrets.NewResolver(c).Resolve(ctx, templates)
-	if err != nil {
-		return values{}, err
-	}
-	return values{value: resolved.Value}, nil
+	return own
 }

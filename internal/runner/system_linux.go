@@ -19,3 +19,14 @@ func hideProcess() {
 	// Where it is forbidden there is nothing to be done.
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 }
+
+// adoptOrphans makes what our children leave behind ours to reap, as it is of the
+// process with the number 1.
+func adoptOrphans() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
+
+// Requests that read and set how a terminal behaves.
+const (
+	getTermios      = unix.TCGETS
+	setTermios      = unix.TCSETS
+	setTermiosAfter = unix.TCSETSW // what was written before has been printed
+)
