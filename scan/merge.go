@@ -107,12 +107,39 @@ func (m *merger) complete(pos Position) Position {
 
 func (m *merger) close() {
 	m.flush(1 << 62)
-	for i := range m.awaiting {
+	m.release(len(m.awaiting))
+}
+
+// maxAwaiting bounds the findings of a file that wait for others near by, and the
+// places of those others. A file with more has its company close at hand, or none.
+const maxAwaiting = 1 << 10
+
+// await keeps l until what its rule asks for can have been seen.
+func (m *merger) await(l *located) {
+	if m.awaiting = append(m.awaiting, *l); len(m.awaiting) > maxAwaiting {
+		m.release(maxAwaiting / 2)
+	}
+}
+
+// release reports those of the first n that wait which have company, and forgets
+// the others.
+func (m *merger) release(n int) {
+	for i := range m.awaiting[:n] {
 		if l := &m.awaiting[i]; m.hasCompany(l) {
 			m.report(m.finding(l))
 		}
 	}
-	m.awaiting = nil
+	m.awaiting = slices.Delete(m.awaiting, 0, n)
+}
+
+// remember keeps where a finding stands that others ask for: the first, for those
+// who want any in the file, and the last ones.
+func (m *merger) remember(id string, at Position) {
+	places := append(m.places[id], at)
+	if len(places) > 2*maxAwaiting {
+		places = slices.Delete(places, 1, maxAwaiting)
+	}
+	m.places[id] = places
 }
 
 // flush reports what no finding that begins at safe or later can overlap.
@@ -158,12 +185,12 @@ func (m *merger) settle(group []located) {
 			continue
 		}
 		if id := l.rule.data.ID; m.scanner.asked[id] {
-			m.places[id] = append(m.places[id], l.start)
+			m.remember(id, l.start)
 		}
 		switch {
 		case l.allowed && !m.scanner.opts.IgnoreAllow:
 		case len(l.rule.data.Near) > 0:
-			m.awaiting = append(m.awaiting, *l)
+			m.await(l)
 		default:
 			m.report(m.finding(l))
 		}

@@ -29,6 +29,19 @@ func TestRulesThatAskForOthersNearBy(t *testing.T) {
 	}
 }
 
+// However many wait, those with company at hand are found, and each once.
+func TestManyMayWaitForOthersNearBy(t *testing.T) {
+	s := newScanner(t, Options{Rules: []rules.Rule{
+		{ID: "id", Keywords: []string{"acme_"}, Token: `acme_[0-9a-f]{8}`},
+		{ID: "key", Keywords: []string{"acmekey"}, Token: `acmekey[0-9a-z]{12}`, Near: []rules.Near{{ID: "id", Lines: 2}}},
+	}})
+	const pairs = 4 * maxAwaiting
+	text := strings.Repeat("acme_3f8a1c9b\nacmekeyq8zk3vqx8lmt\n", pairs) + "\n\n\n" + strings.Repeat("acmekeyq8zk3vqx8lmt\n", pairs)
+	if found := s.Bytes("x", []byte(text)); len(found) != 2*pairs {
+		t.Errorf("%d, want %d", len(found), 2*pairs)
+	}
+}
+
 func TestRulesMayAllow(t *testing.T) {
 	rule := func(a rules.Allow) *Scanner {
 		return newScanner(t, Options{Rules: []rules.Rule{{ID: "x", Keywords: []string{"acme_"}, Pattern: `acme_([0-9a-z]{8})`, Allow: []rules.Allow{a}}}})
