@@ -37,7 +37,7 @@ type explained struct {
 func (s *system) explain(ctx context.Context, r *logical.Request) (*logical.Response, error) {
 	op, err := policy.ParseOp(r.Text("operation"))
 	if err != nil {
-		return nil, logical.Invalid("operation: %s", err)
+		return nil, logical.Invalid("operation: want one of %s", strings.Join(policy.OpWords(), ", "))
 	}
 	path := strings.TrimLeft(r.Text("path"), "/")
 	if path == "" {
