@@ -16,7 +16,7 @@ import (
 type logger struct {
 	log   *slog.Logger
 	fuse  *fuse
-	stuck chan error   // takes the first failure in the background before Open has returned
+	stuck chan error   // takes the first failure in the background that may be a flush's, before Open has returned
 	told  atomic.Int64 // when a failure in the background was logged last, in Unix nanoseconds
 }
 
@@ -61,11 +61,14 @@ func (l *logger) listener() *pebble.EventListener {
 }
 
 // background reports that a flush or a compaction failed. Nothing is lost by
-// that, but it can't go on for ever.
+// that, but it can't go on for ever. Open waits for a flush only, which reads no
+// table: one that is damaged does not hold it up.
 func (l *logger) background(err error) {
-	select {
-	case l.stuck <- err:
-	default:
+	if !pebble.IsCorruptionError(err) {
+		select {
+		case l.stuck <- err:
+		default:
+		}
 	}
 	told := l.told.Load()
 	if time.Since(time.Unix(0, told)) < tellEvery || !l.told.CompareAndSwap(told, time.Now().UnixNano()) {
