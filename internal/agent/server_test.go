@@ -175,6 +175,7 @@ func TestKilledAgentsLeaveWholeFiles(t *testing.T) {
 		check()
 	}
 	cmd := h.agent(bigTemplate)
+	h.eventually("the last login", func() bool { return strings.Count(h.read("log"), "logged in") > 8 })
 	h.eventually("the file", func() bool { return strings.HasPrefix(h.read("app"), "canary-b") })
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
