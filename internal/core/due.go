@@ -2,17 +2,14 @@ package core
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
-	"github.com/cofferhq/coffer/internal/audit"
 	"github.com/cofferhq/coffer/internal/barrier"
 	"github.com/cofferhq/coffer/internal/due"
 	"github.com/cofferhq/coffer/internal/lease"
 	"github.com/cofferhq/coffer/internal/logical"
 	"github.com/cofferhq/coffer/internal/rotate"
 	"github.com/cofferhq/coffer/internal/token"
-	"github.com/cofferhq/coffer/internal/uuid"
 )
 
 // startRunner starts what does what has fallen due.
@@ -76,32 +73,9 @@ func (c *Core) ConfirmClock(ctx context.Context) error {
 	return err
 }
 
-// clockJumped puts a jump of the clock on record, as a request of the server to
-// itself.
+// clockJumped puts a jump of the clock on record.
 func (c *Core) clockJumped(ctx context.Context, j due.Jump) {
-	if c.devices.Empty() {
-		return
-	}
-	err := c.recordJump(ctx, j)
-	if err != nil && ctx.Err() == nil {
-		c.log.Error("audit failed", "about", "a jump of the clock", "error", err)
-	}
-}
-
-func (c *Core) recordJump(ctx context.Context, j due.Jump) error {
-	entry := &audit.Entry{Time: j.At, Request: audit.Request{
-		ID: uuid.New(), Op: logical.Update, Namespace: audit.Namespace{ID: RootNamespace}, Path: "sys/coffer/due/jump",
-	}}
-	if m := c.Mounts().At("sys/"); m != nil {
-		entry.Request.Mount = audit.Mount{Point: m.Path, Type: m.Type, Accessor: m.Accessor, Class: "secret"}
-	}
-	if err := c.devices.LogRequest(ctx, entry); err != nil {
-		return err
-	}
-	data, err := json.Marshal(map[string]any{"jump": j.String(), "seconds": int64(j.By / time.Second), "held": j.Holds})
-	if err != nil {
-		return err
-	}
-	entry.Response, entry.PlainResponseKeys = &audit.Response{Data: data}, []string{"jump"}
-	return c.logResponse(ctx, entry)
+	c.recordFact(ctx, own{path: "sys/coffer/due/jump", plain: []string{"jump"}, data: map[string]any{
+		"jump": j.String(), "seconds": int64(j.By / time.Second), "held": j.Holds,
+	}}, nil)
 }

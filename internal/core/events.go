@@ -87,24 +87,12 @@ func (c *Core) Subscribe(ctx context.Context, call *Call) (*Stream, error) {
 	if err := c.limit(ctx, v); err != nil {
 		return nil, c.refuseOverLimit(ctx, v, err)
 	}
-	refusal := c.identify(ctx, v)
-	if refusal == nil {
-		refusal = c.decide(ctx, v)
-	}
-	if err := c.recordRequest(ctx, v, refusal); err != nil {
+	if err := c.admit(ctx, v); err != nil {
 		return nil, err
-	}
-	if err := c.spend(ctx, v); err != nil && refusal == nil {
-		refusal = err
 	}
 	if v.lastUse {
 		c.revokeUsedUp(ctx, v)
-		if refusal == nil {
-			refusal = logical.Invalid("the token had one use left, which does not last for a subscription")
-		}
-	}
-	if refusal != nil {
-		return nil, c.recordRefusal(ctx, v, refusal)
+		return nil, c.recordRefusal(ctx, v, logical.Invalid("the token had one use left, which does not last for a subscription"))
 	}
 	s, err := c.stream(ctx, v)
 	if err != nil {

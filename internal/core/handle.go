@@ -75,23 +75,8 @@ func (c *Core) answer(ctx context.Context, v *visit) (*Answer, error) {
 		return nil, err
 	}
 	defer q.leave()
-	refusal := c.identify(ctx, v)
-	if refusal == nil {
-		refusal = c.decide(ctx, v)
-	}
-	if err := c.recordRequest(ctx, v, refusal); err != nil {
+	if err := c.admit(ctx, v); err != nil {
 		return nil, err
-	}
-	// A request that is refused uses the token too: one of few uses is not for
-	// trying doors.
-	if err := c.spend(ctx, v); err != nil && refusal == nil {
-		refusal = err
-	}
-	if refusal != nil {
-		if v.lastUse {
-			c.revokeUsedUp(ctx, v)
-		}
-		return nil, c.recordRefusal(ctx, v, refusal)
 	}
 	answer, err := c.perform(ctx, v)
 	if err != nil {
@@ -102,6 +87,30 @@ func (c *Core) answer(ctx context.Context, v *visit) (*Answer, error) {
 		return nil, err
 	}
 	return answer, nil
+}
+
+// admit identifies the caller, decides, and puts the request on record. After an
+// error there is nothing left to do: a refusal is on record, too.
+func (c *Core) admit(ctx context.Context, v *visit) error {
+	refusal := c.identify(ctx, v)
+	if refusal == nil {
+		refusal = c.decide(ctx, v)
+	}
+	if err := c.recordRequest(ctx, v, refusal); err != nil {
+		return err
+	}
+	// A request that is refused uses the token too: one of few uses is not for
+	// trying doors.
+	if err := c.spend(ctx, v); err != nil && refusal == nil {
+		refusal = err
+	}
+	if refusal == nil {
+		return nil
+	}
+	if v.lastUse {
+		c.revokeUsedUp(ctx, v)
+	}
+	return c.recordRefusal(ctx, v, refusal)
 }
 
 // route finds the mount and the endpoint. That there is none is told later, to

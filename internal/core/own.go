@@ -13,9 +13,9 @@ import (
 // own is something that the server does by itself. It is put on record as a request
 // of the server to itself, and what became of it as the answer.
 type own struct {
-	path    string // "sys/coffer/…"
-	data    any    // of the answer; nil: none
-	plain   []string
+	path    string      // "sys/coffer/…"
+	data    any         // of the answer; nil: none
+	plain   []string    // keys of data that are told as they are
 	leaseID string      // that it is about; may be empty
 	about   *audit.Auth // the token that it is about; may be nil
 }
@@ -27,16 +27,23 @@ func (c *Core) recordOwn(ctx context.Context, o own, do func() error) error {
 	if c.devices.Empty() {
 		return do()
 	}
-	entry := c.ownEntry(o.path)
+	entry := c.ownEntry(uuid.New(), o.path)
 	c.noteUnrecorded(ctx, o, c.devices.LogRequest(ctx, entry))
 	err := do()
 	c.noteUnrecorded(ctx, o, c.recordOutcome(ctx, entry, o, err))
 	return err
 }
 
-func (c *Core) ownEntry(path string) *audit.Entry {
+// recordFact records what has happened, and why it did not go well if outcome is not
+// nil.
+func (c *Core) recordFact(ctx context.Context, o own, outcome error) {
+	_ = c.recordOwn(ctx, o, func() error { return outcome }) // which the caller knows
+}
+
+// ownEntry begins the entry of a request of the server to itself.
+func (c *Core) ownEntry(id, path string) *audit.Entry {
 	entry := &audit.Entry{Time: c.Now(), Request: audit.Request{
-		ID: uuid.New(), Op: logical.Update, Namespace: audit.Namespace{ID: RootNamespace}, Path: path,
+		ID: id, Op: logical.Update, Namespace: audit.Namespace{ID: RootNamespace}, Path: path,
 	}}
 	if m := c.Mounts().At("sys/"); m != nil {
 		entry.Request.Mount = audit.Mount{Point: m.Path, Type: m.Type, Accessor: m.Accessor, Class: "secret"}
@@ -95,13 +102,13 @@ func attempt(i due.Item) any { return map[string]int{"attempt": i.Attempts + 1} 
 
 // recordUnseal puts on record that the server serves, and since when.
 func (c *Core) recordUnseal(ctx context.Context) {
-	_ = c.recordOwn(ctx, own{path: "sys/coffer/unseal"}, func() error { return nil })
+	c.recordFact(ctx, own{path: "sys/coffer/unseal"}, nil)
 }
 
 // recordSeal puts on record that the server is about to serve no more, by a request
 // or because it stops.
 func (c *Core) recordSeal(ctx context.Context) {
-	_ = c.recordOwn(ctx, own{path: "sys/coffer/seal"}, func() error { return nil })
+	c.recordFact(ctx, own{path: "sys/coffer/seal"}, nil)
 }
 
 // RecordReload puts on record that the server has read its certificates again and
@@ -110,5 +117,5 @@ func (c *Core) RecordReload(ctx context.Context, failure error) {
 	if c.Sealed() {
 		return // there is no device
 	}
-	_ = c.recordOwn(ctx, own{path: "sys/coffer/reload"}, func() error { return failure })
+	c.recordFact(ctx, own{path: "sys/coffer/reload"}, failure)
 }

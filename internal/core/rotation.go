@@ -199,13 +199,7 @@ func (p publisher) record(ctx context.Context, e rotate.Entry) error {
 	if p.devices.Empty() {
 		return nil
 	}
-	entry := &audit.Entry{Time: p.Now(), Request: audit.Request{
-		ID: e.Attempt, Op: logical.Update, Namespace: audit.Namespace{ID: RootNamespace},
-		Path: "sys/coffer/rotation/" + e.Rotation + "/attempt",
-	}}
-	if m := p.Mounts().At("sys/"); m != nil {
-		entry.Request.Mount = audit.Mount{Point: m.Path, Type: m.Type, Accessor: m.Accessor, Class: "secret"}
-	}
+	entry := p.ownEntry(e.Attempt, "sys/coffer/rotation/"+e.Rotation+"/attempt")
 	if e.Ended == nil {
 		return p.devices.LogRequest(ctx, entry)
 	}
