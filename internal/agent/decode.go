@@ -124,9 +124,9 @@ func as[T, V any](read func(stanza.Node) (V, error), at func(*T) *V) setter[T] {
 	}
 }
 
-func text[T any](at func(*T) *string) setter[T]            { return as(textOf, at) }
-func flag[T any](at func(*T) *bool) setter[T]              { return as(boolOf, at) }
-func count[T any](at func(*T) *int) setter[T]              { return as(countOf, at) }
+func text[T any](at func(*T) *string) setter[T]            { return as(stanza.Node.Plain, at) }
+func flag[T any](at func(*T) *bool) setter[T]              { return as(stanza.Node.Bool, at) }
+func count[T any](at func(*T) *int) setter[T]              { return as(stanza.Node.Count, at) }
 func duration[T any](at func(*T) *time.Duration) setter[T] { return as(durationOf, at) }
 func mode[T any](at func(*T) *fs.FileMode) setter[T]       { return as(modeOf, at) }
 
@@ -142,7 +142,7 @@ func ignored[T any](why string) setter[T] {
 // operator relies on, unless it only says no.
 func refused[T any](why string) setter[T] {
 	return func(_ scope, _ *T, e stanza.Entry) error {
-		if off, err := boolOf(e.Value); err == nil && !off {
+		if off, err := e.Value.Bool(); err == nil && !off {
 			return nil
 		}
 		return errors.New("is not supported: " + why)
@@ -152,7 +152,7 @@ func refused[T any](why string) setter[T] {
 // block reads a stanza without a label.
 func block[T, U any](at func(*T) *U, k keys[U]) setter[T] {
 	return func(s scope, t *T, e stanza.Entry) error {
-		bodies, err := objects(e.Value)
+		bodies, err := e.Value.Blocks()
 		if err != nil {
 			return err
 		}
@@ -171,7 +171,7 @@ type labelled struct {
 }
 
 func labels(n stanza.Node) ([]labelled, error) {
-	bodies, err := objects(n)
+	bodies, err := n.Blocks()
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +185,7 @@ func labels(n stanza.Node) ([]labelled, error) {
 			continue
 		}
 		for _, e := range body.Entries {
-			inner, err := objects(e.Value)
+			inner, err := e.Value.Blocks()
 			if err != nil {
 				return nil, errors.New(`expected a block with a label, such as: sink "file" { … }`)
 			}
@@ -197,54 +197,8 @@ func labels(n stanza.Node) ([]labelled, error) {
 	return all, nil
 }
 
-// objects returns n if it is a block, or the blocks in it if it is a list of them.
-func objects(n stanza.Node) ([]stanza.Node, error) {
-	nodes := n.Items
-	if n.Shape != stanza.List {
-		nodes = []stanza.Node{n}
-	}
-	for _, o := range nodes {
-		if o.Shape != stanza.Object {
-			return nil, errors.New("expected a block in braces")
-		}
-	}
-	return nodes, nil
-}
-
-func textOf(n stanza.Node) (string, error) {
-	s, ok := n.Text()
-	if !ok {
-		return "", errors.New("expected a single value")
-	}
-	return s, nil
-}
-
-func boolOf(n stanza.Node) (bool, error) {
-	s, err := textOf(n)
-	if err != nil {
-		return false, err
-	}
-	b, err := strconv.ParseBool(s)
-	if err != nil {
-		return false, errors.New("expected true or false")
-	}
-	return b, nil
-}
-
-func countOf(n stanza.Node) (int, error) {
-	s, err := textOf(n)
-	if err != nil {
-		return 0, err
-	}
-	i, err := strconv.ParseInt(s, 10, 32)
-	if err != nil {
-		return 0, errors.New("expected a whole number")
-	}
-	return int(i), nil
-}
-
 func durationOf(n stanza.Node) (time.Duration, error) {
-	s, err := textOf(n)
+	s, err := n.Plain()
 	if err != nil {
 		return 0, err
 	}
@@ -256,7 +210,7 @@ func durationOf(n stanza.Node) (time.Duration, error) {
 }
 
 func modeOf(n stanza.Node) (fs.FileMode, error) {
-	s, err := textOf(n)
+	s, err := n.Plain()
 	if err != nil {
 		return 0, err
 	}

@@ -95,7 +95,7 @@ var appRoleKeys = keys[Method]{
 	"role_id_file_path":   text(func(m *Method) *string { return &m.RoleIDFile }),
 	"secret_id_file_path": text(func(m *Method) *string { return &m.SecretIDFile }),
 	"remove_secret_id_file_after_reading": func(_ scope, m *Method, e stanza.Entry) error {
-		remove, err := boolOf(e.Value)
+		remove, err := e.Value.Bool()
 		m.KeepSecretIDFile = !remove
 		return err
 	},
@@ -204,7 +204,7 @@ func readCache(s scope, d *draft, e stanza.Entry) error {
 		"static_secret_token_capability_refresh_interval": ignored[draft]("an answer without a lease is asked for each time"),
 		"static_secret_token_capability_refresh_behavior": ignored[draft]("an answer without a lease is asked for each time"),
 		"disable_caching_dynamic_secrets": func(_ scope, d *draft, e stanza.Entry) error {
-			off, err := boolOf(e.Value)
+			off, err := e.Value.Bool()
 			d.Cache = !off
 			return err
 		},
@@ -221,7 +221,7 @@ var proxyKeys = keys[draft]{
 
 // readUseToken reads true, false or "force".
 func readUseToken(_ scope, d *draft, e stanza.Entry) error {
-	s, err := textOf(e.Value)
+	s, err := e.Value.Plain()
 	if err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func readUseToken(_ scope, d *draft, e stanza.Entry) error {
 		d.Proxy = Proxy{UseToken: true, Force: true}
 		return nil
 	}
-	on, err := boolOf(e.Value)
+	on, err := e.Value.Bool()
 	if err != nil {
 		return errors.New(`expected true, false or "force"`)
 	}
@@ -252,7 +252,7 @@ func ParseLevel(s string) (slog.Level, error) {
 }
 
 func readLevel(_ scope, d *draft, e stanza.Entry) error {
-	s, err := textOf(e.Value)
+	s, err := e.Value.Plain()
 	if err == nil {
 		d.LogLevel, err = ParseLevel(s)
 	}
@@ -260,7 +260,7 @@ func readLevel(_ scope, d *draft, e stanza.Entry) error {
 }
 
 func readFormat(_ scope, d *draft, e stanza.Entry) error {
-	s, err := textOf(e.Value)
+	s, err := e.Value.Plain()
 	if err == nil && !slices.Contains([]string{"", "standard", "json"}, s) {
 		err = errors.New("expected standard or json")
 	}
@@ -281,7 +281,7 @@ var listenerKeys = keys[Listener]{
 	"socket_group":                       text(func(l *Listener) *string { return &l.Socket.Group }),
 	"require_request_header":             flag(func(l *Listener) *bool { return &l.RequireHeader }),
 	"role": func(_ scope, _ *Listener, e stanza.Entry) error {
-		if s, err := textOf(e.Value); err != nil || s != "default" {
+		if s, err := e.Value.Plain(); err != nil || s != "default" {
 			return errors.New("expected default: the agent has no metrics to listen for")
 		}
 		return nil

@@ -69,7 +69,7 @@ func with[T any](a, b keys[T]) keys[T] {
 }
 
 func readTemplates(s scope, d *draft, e stanza.Entry) error {
-	bodies, err := objects(e.Value)
+	bodies, err := e.Value.Blocks()
 	if err != nil {
 		return err
 	}
@@ -86,13 +86,13 @@ func readTemplates(s scope, d *draft, e stanza.Entry) error {
 }
 
 func readEnvTemplates(s scope, d *draft, e stanza.Entry) error {
-	bodies, err := objects(e.Value)
+	bodies, err := e.Value.Blocks()
 	if err != nil {
 		return err
 	}
 	for _, named := range bodies {
 		for _, one := range named.Entries {
-			inner, err := objects(one.Value)
+			inner, err := one.Value.Blocks()
 			if err != nil {
 				return errors.New(`expected a block with the variable's name: env_template "NAME" { … }`)
 			}
@@ -116,7 +116,7 @@ func readEnvTemplates(s scope, d *draft, e stanza.Entry) error {
 var execKeys = keys[Exec]{
 	"command": as(commandOf, func(x *Exec) *[]string { return &x.Command }),
 	"restart_on_secret_changes": func(_ scope, x *Exec, e stanza.Entry) error {
-		s, err := textOf(e.Value)
+		s, err := e.Value.Plain()
 		if err == nil && s != "always" && s != "never" {
 			err = errors.New("expected always or never")
 		}
@@ -124,7 +124,7 @@ var execKeys = keys[Exec]{
 		return err
 	},
 	"restart_stop_signal": func(_ scope, x *Exec, e stanza.Entry) (err error) {
-		if x.StopSignal, err = textOf(e.Value); err == nil && unix.SignalNum(x.StopSignal) == 0 {
+		if x.StopSignal, err = e.Value.Plain(); err == nil && unix.SignalNum(x.StopSignal) == 0 {
 			err = errors.New("expected the name of a signal, such as SIGTERM")
 		}
 		return err

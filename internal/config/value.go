@@ -18,57 +18,22 @@ import (
 // wants. Null is as good as absent, and every scalar is a text.
 type value stanza.Node
 
-// objects returns v if it is an object, and the objects in it if it is a list of
-// nothing else.
+// objects returns the blocks that v is, or is a list of.
 func (v value) objects() ([]value, error) {
-	nodes := v.Items
-	if v.Shape != stanza.List {
-		nodes = []stanza.Node{stanza.Node(v)}
+	nodes, err := stanza.Node(v).Blocks()
+	if err != nil {
+		return nil, err
 	}
-	all := make([]value, 0, len(nodes))
-	for _, o := range nodes {
-		if o.Shape != stanza.Object {
-			return nil, errors.New("expected a block in braces")
-		}
-		all = append(all, value(o))
+	all := make([]value, len(nodes))
+	for i, n := range nodes {
+		all[i] = value(n)
 	}
 	return all, nil
 }
 
-// plain returns the text of a scalar.
-func (v value) plain() (string, error) {
-	n := stanza.Node(v)
-	text, ok := n.Text()
-	if !ok {
-		return "", errors.New("expected a single value")
-	}
-	return text, nil
-}
-
-func (v value) bool() (bool, error) {
-	s, err := v.plain()
-	if err != nil {
-		return false, err
-	}
-	b, err := strconv.ParseBool(s)
-	if err != nil {
-		return false, errors.New("expected true or false")
-	}
-	return b, nil
-}
-
-// count returns a whole number that fits an int on every machine.
-func (v value) count() (int, error) {
-	s, err := v.plain()
-	if err != nil {
-		return 0, err
-	}
-	n, err := strconv.ParseInt(s, 10, 32)
-	if err != nil {
-		return 0, errors.New("expected a whole number")
-	}
-	return int(n), nil
-}
+func (v value) plain() (string, error) { return stanza.Node(v).Plain() }
+func (v value) bool() (bool, error)    { return stanza.Node(v).Bool() }
+func (v value) count() (int, error)    { return stanza.Node(v).Count() }
 
 // duration reads what Vault takes for one; a bare number is in seconds.
 func (v value) duration() (time.Duration, error) {

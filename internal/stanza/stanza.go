@@ -45,7 +45,7 @@ type Entry struct {
 
 // Text returns a scalar as it was written, a text without its quotes, and
 // whether n is one.
-func (n *Node) Text() (text string, ok bool) {
+func (n Node) Text() (text string, ok bool) {
 	switch v := n.Value.(type) {
 	case string:
 		return v, true
