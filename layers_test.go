@@ -103,7 +103,7 @@ var layers = []layer{
 	{
 		name: "edges",
 		packages: []string{
-			"internal/config", "internal/listener", "internal/metrics", "internal/httpapi", "internal/template", "internal/manifest", "internal/dotenv", "internal/drill",
+			"internal/file", "internal/config", "internal/listener", "internal/metrics", "internal/httpapi", "internal/template", "internal/manifest", "internal/dotenv", "internal/drill",
 			"internal/runner",
 			"internal/agent", "internal/report", "internal/hook",
 		},

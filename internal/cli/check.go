@@ -9,6 +9,7 @@ import (
 
 	"github.com/cofferhq/coffer/client"
 	"github.com/cofferhq/coffer/internal/dotenv"
+	"github.com/cofferhq/coffer/internal/file"
 	"github.com/cofferhq/coffer/internal/manifest"
 	"github.com/cofferhq/coffer/internal/secret"
 	"github.com/cofferhq/coffer/secrets"
@@ -305,7 +306,7 @@ func setting(getenv func(string) string, suffix string) (value, name string, err
 		if path == "" {
 			continue
 		}
-		content, err := readSmall(path)
+		content, err := file.Read(path, maxInput>>20)
 		if err != nil {
 			return "", "", local(fmt.Errorf("%s_FILE: %w", name, err))
 		}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/cofferhq/coffer/internal/file"
 )
 
 //go:embed completion/bash.sh
@@ -201,7 +203,7 @@ func (s shell) uninstall(path string) error {
 // rewrite replaces a start-up file, of which a half would be worse than none.
 func (s shell) rewrite(path, text string) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return writeAtomically(path, []byte(text), 0o644)
+		return file.ReplaceWith(path, 0o644, []byte(text))
 	}
 	return replaceContent(path, text)
 }

@@ -2,8 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"strings"
 )
 
@@ -34,18 +32,4 @@ func (c *Call) confirm(question string, yes bool) (bool, error) {
 	}
 	answer := strings.ToLower(line)
 	return answer == "y" || answer == "yes", nil
-}
-
-// readSmall reads a file of at most [maxInput].
-func readSmall(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, maxInput+1))
-	if err == nil && len(content) > maxInput {
-		err = fmt.Errorf("%s is too large", path)
-	}
-	return content, err
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/cofferhq/coffer/internal/file"
 	"github.com/cofferhq/coffer/internal/policy"
 )
 
@@ -192,5 +193,5 @@ func replaceContent(path, content string) error {
 	if err != nil {
 		return err
 	}
-	return writeAtomically(path, []byte(content), info.Mode().Perm())
+	return file.ReplaceWith(path, info.Mode().Perm(), []byte(content))
 }

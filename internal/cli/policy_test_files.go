@@ -11,6 +11,7 @@ import (
 	"github.com/BurntSushi/toml"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/cofferhq/coffer/internal/file"
 	"github.com/cofferhq/coffer/internal/policy"
 )
 
@@ -187,5 +188,5 @@ func writeJUnit(path string, tables []tableResult) error {
 	if err != nil {
 		return fmt.Errorf("JUnit's XML: %w", err)
 	}
-	return writeAtomically(path, append([]byte(xml.Header), append(b, '\n')...), 0o644)
+	return file.ReplaceWith(path, 0o644, append([]byte(xml.Header), append(b, '\n')...))
 }

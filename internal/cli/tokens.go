@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/cofferhq/coffer/internal/file"
 )
 
 // tokenStore keeps the caller's token between calls: in the file ~/.vault-token,
@@ -80,27 +82,7 @@ func (t *tokenStore) store(token string) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target // somebody keeps it elsewhere on purpose
 	}
-	return writeAtomically(path, []byte(token), 0o600)
-}
-
-// writeAtomically replaces a file. Until it is whole only its owner may read it.
-func writeAtomically(path string, content []byte, mode fs.FileMode) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name()) // there is none any more once it is renamed
-	_, err = tmp.Write(content)
-	if err == nil {
-		err = tmp.Chmod(mode)
-	}
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if err := errors.Join(err, tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
+	return file.ReplaceWith(path, 0o600, []byte(token))
 }
 
 // helper returns the path of the token helper, or nothing.

@@ -15,15 +15,14 @@ package dotenv
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
+	"github.com/cofferhq/coffer/internal/file"
 	"github.com/cofferhq/coffer/internal/secret"
 )
 
-// MaxBytes is the most that a file may have.
-const MaxBytes = 1 << 20
+// MaxMiB is the most that a file may have.
+const MaxMiB = 1
 
 // bom is what some editors put in front of UTF-8.
 const bom = "\ufeff"
@@ -55,29 +54,13 @@ type Statement struct {
 	open    bool         // the quote never ends
 }
 
-// Load reads a file of at most [MaxBytes].
+// Load reads a file of at most [MaxMiB].
 func Load(path string) (*File, error) {
-	content, err := read(path)
+	content, err := file.Read(path, MaxMiB)
 	if err != nil {
 		return nil, err
 	}
 	return Parse(content), nil
-}
-
-func read(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, MaxBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(content) > MaxBytes {
-		return nil, fmt.Errorf("%s: more than 1 MiB", path)
-	}
-	return content, nil
 }
 
 // Parse cuts a file into statements. Anything can be cut; what is no statement

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/cofferhq/coffer/internal/file"
 )
 
 // maxBackups bounds how many names are tried for a backup.
@@ -15,7 +17,7 @@ const maxBackups = 100
 // Backup copies a file beside itself, for its owner alone, and returns where. In a
 // git work tree the copy is ignored, by a rule of this clone if there is no other.
 func Backup(ctx context.Context, path string) (string, error) {
-	content, err := read(path)
+	content, err := file.Read(path, MaxMiB)
 	if err != nil {
 		return "", err
 	}
@@ -77,24 +79,18 @@ func Replace(path string, was, content []byte) error {
 	if err != nil {
 		return err
 	}
-	now, err := read(path)
+	now, err := file.Read(path, MaxMiB)
 	if err != nil {
 		return err
 	}
 	if string(now) != string(was) {
 		return fmt.Errorf("%s was changed meanwhile by someone else: nothing is written", path)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.new")
-	if err != nil {
+	if err := file.Replace(path, info.Mode().Perm(), func(f *os.File) error {
+		_, err := f.Write(content)
+		return errors.Join(err, keepOwner(f.Name(), info))
+	}); err != nil {
 		return err
-	}
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(info.Mode().Perm()), keepOwner(f.Name(), info), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
 	}
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/cofferhq/coffer/internal/file"
 )
 
 // Kind is when git calls a hook, by git's name.
@@ -100,11 +102,7 @@ func write(path string, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	tmp := path + ".coffer-new"
-	if err := os.WriteFile(tmp, text, 0o755); err != nil {
-		return err
-	}
-	return errors.Join(os.Chmod(tmp, 0o755), os.Rename(tmp, path)) // the umask does not matter
+	return file.ReplaceWith(path, 0o755, text)
 }
 
 // Uninstall removes the hook, and puts that which was there before in its place. If

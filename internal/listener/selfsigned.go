@@ -18,6 +18,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/cofferhq/coffer/internal/file"
 )
 
 // A server without a certificate is its own authority: what clients trust lasts
@@ -96,7 +98,7 @@ func writeCA(dir string, authority tls.Certificate) error {
 	if have, err := os.ReadFile(path); err == nil && string(have) == string(want) {
 		return nil
 	}
-	return writeFile(path, want, 0o644)
+	return file.ReplaceWith(path, 0o644, want)
 }
 
 // loadServer reads the certificate in dir if it is good for names and a while
@@ -161,7 +163,7 @@ func makePair(path string, template *x509.Certificate, issuer *tls.Certificate) 
 		return tls.Certificate{}, err
 	}
 	text := append(certificatePEM(der), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})...)
-	if err := writeFile(path, text, 0o600); err != nil {
+	if err := file.ReplaceWith(path, 0o600, text); err != nil {
 		return tls.Certificate{}, err
 	}
 	return tls.X509KeyPair(text, text)
@@ -182,20 +184,4 @@ func readPair(path string) (tls.Certificate, error) {
 
 func certificatePEM(der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-}
-
-// writeFile replaces the file at path as a whole: a reader finds the old or the
-// new one.
-func writeFile(path string, text []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // with mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // fails once it has its name
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return os.Rename(f.Name(), path)
 }

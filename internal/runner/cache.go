@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/cofferhq/coffer/internal/file"
 	"github.com/cofferhq/coffer/internal/secret"
 	"github.com/cofferhq/coffer/secrets"
 )
@@ -120,7 +121,7 @@ func loadCacheKey(o *Offline, getenv func(string) string) (secret.Bytes, error) 
 	if sameFolder(path, o.File) {
 		return secret.Bytes{}, fmt.Errorf("key of the cache: %s lies in the folder of the cache, and would be stolen with it: keep it elsewhere", path)
 	}
-	content, err := readFile(path)
+	content, err := file.Read(path, maxFileMiB)
 	if err != nil {
 		return secret.Bytes{}, err
 	}
@@ -177,7 +178,7 @@ func (c *cache) store(v values, slots []string) error {
 
 // load returns the values, and when they were read.
 func (c *cache) load(templates []fileTemplate) (values, time.Time, error) {
-	sealed, err := readFile(c.file)
+	sealed, err := file.Read(c.file, maxFileMiB)
 	if err != nil {
 		return values{}, time.Time{}, err
 	}

@@ -7,8 +7,12 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/cofferhq/coffer/internal/file"
 	"github.com/cofferhq/coffer/internal/secret"
 )
+
+// maxFileMiB bounds the files that are read whole.
+const maxFileMiB = 1
 
 // visitor is shown every string value of a document, in a fixed order, with the
 // path of its key ("db.hosts[0].password"). It returns what to write instead,
@@ -48,7 +52,7 @@ type config struct {
 }
 
 func loadConfig(path string) (*config, error) {
-	content, err := readFile(path)
+	content, err := file.Read(path, maxFileMiB)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/cofferhq/coffer/internal/file"
 )
 
 // Where the program finds its files.
@@ -146,21 +148,15 @@ type output struct {
 // stage writes the content to a file of another name in the same folder, where the
 // system gives it the label that it will keep, and returns that name.
 func (o output) stage() (name string, err error) {
-	f, err := os.CreateTemp(filepath.Dir(o.path), ".new-*") // mode 0600
-	if err != nil {
-		return "", err
-	}
-	_, err = f.Write(o.content)
-	if err == nil && o.owner.given {
-		err = f.Chown(o.owner.uid, o.owner.gid)
-	}
-	if err == nil {
-		err = f.Chmod(o.mode) // whatever the umask is; after the owner, who may lose bits
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return "", errors.Join(err, os.Remove(f.Name()))
-	}
-	return f.Name(), nil
+	return file.Stage(o.path, o.mode, func(f *os.File) error {
+		if o.owner.given {
+			if err := f.Chown(o.owner.uid, o.owner.gid); err != nil {
+				return err
+			}
+		}
+		_, err := f.Write(o.content)
+		return err
+	})
 }
 
 // writeOutputs puts files in place of those of their names: each in one step, and

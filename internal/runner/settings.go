@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/cofferhq/coffer/internal/file"
 	"github.com/cofferhq/coffer/internal/secret"
 )
 
@@ -55,7 +56,7 @@ func (e *environment) setting(suffixes ...string) (given, error) {
 			if path == "" {
 				continue
 			}
-			content, err := readFile(path)
+			content, err := file.Read(path, maxFileMiB)
 			if err != nil {
 				return given{}, fmt.Errorf("%s: %w", name, err)
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cofferhq/coffer/client"
+	"github.com/cofferhq/coffer/internal/file"
 	"github.com/cofferhq/coffer/internal/template"
 )
 
@@ -43,7 +44,7 @@ func loadTemplates(all []Template, getenv func(string) string) ([]fileTemplate, 
 	var loaded []fileTemplate
 	var problems []error
 	for _, t := range all {
-		text, err := readFile(t.Source)
+		text, err := file.Read(t.Source, maxFileMiB)
 		if err != nil {
 			problems = append(problems, err)
 			continue
