@@ -55,14 +55,7 @@ path "sys/events/subscribe/*" { capabilities = ["read"] }`})
 
 func (h *house) write(path string, body map[string]any) map[string]any {
 	h.t.Helper()
-	s, err := h.root.Write(h.t.Context(), path, body)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	if s == nil {
-		return nil
-	}
-	return s.Data
+	return servertest.Write(h.t, h.root, path, body)
 }
 
 func (h *house) put(value string) {

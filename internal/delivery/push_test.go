@@ -35,14 +35,7 @@ func newHouse(t testing.TB) *house {
 
 func (h *house) write(path string, body map[string]any) map[string]any {
 	h.t.Helper()
-	s, err := h.root.Write(h.t.Context(), path, body)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	if s == nil {
-		return nil
-	}
-	return s.Data
+	return servertest.Write(h.t, h.root, path, body)
 }
 
 func (h *house) put(path, key string) {

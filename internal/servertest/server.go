@@ -161,3 +161,17 @@ func (s *Server) bare(c *client.Client, method, path string, in, out any) {
 		s.t.Fatalf("%v\n%s", err, s.process.LastWords())
 	}
 }
+
+// Write writes to a path of the server, which must take it, and returns the data of
+// the answer; nil: there was none.
+func Write(t testing.TB, c *client.Client, path string, body map[string]any) map[string]any {
+	t.Helper()
+	s, err := c.Write(t.Context(), path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s == nil {
+		return nil
+	}
+	return s.Data
+}
