@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cofferhq/coffer/scan/rules"
@@ -17,7 +18,11 @@ import (
 //go:embed report.html
 var pageText string
 
-var page = template.Must(template.New("report.html").Funcs(template.FuncMap{"row": func(i int) int { return 26 * i }}).Parse(pageText))
+// page is parsed when the first one is written: most runs of the program write none.
+var page = sync.OnceValue(func() *template.Template {
+	rows := template.FuncMap{"row": func(i int) int { return 26 * i }}
+	return template.Must(template.New("report.html").Funcs(rows).Parse(pageText))
+})
 
 // pageData is what the page shows. All of it is escaped by package template.
 type pageData struct {
@@ -79,7 +84,7 @@ func (r *Report) html(w io.Writer) error {
 	if len(r.Findings) > 0 {
 		d.Charts = []chart{severityChart(severities), countChart("By rule", byRule), countChart("By folder", byFolder)}
 	}
-	return page.Execute(w, d)
+	return page().Execute(w, d)
 }
 
 func percent(part float64) string { return fmt.Sprintf("%.0f %%", 100*part) }

@@ -24,6 +24,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"text/template"
 	"text/template/parse"
 
@@ -125,7 +126,7 @@ func syntaxError(name string, err error) error {
 	e.Text = text
 	if found := undefined.FindStringSubmatch(text); found != nil {
 		e.Text = fmt.Sprintf("there is no function %q", found[1])
-		if why := elsewhere[found[1]]; why != "" {
+		if why := elsewhere()[found[1]]; why != "" {
 			e.Text += ": " + why
 		}
 	}
@@ -133,7 +134,7 @@ func syntaxError(name string, err error) error {
 }
 
 // elsewhere are functions of consul-template that are not for this program.
-var elsewhere = func() map[string]string {
+var elsewhere = sync.OnceValue(func() map[string]string {
 	all := map[string]string{
 		"pkiCert": `use {{ with secret "pki/issue/ROLE" "common_name=…" }}, which is renewed as well`,
 		"plugin":  "programs are not run from templates",
@@ -149,7 +150,7 @@ var elsewhere = func() map[string]string {
 		all[name] = "it is for debugging, and shows secrets"
 	}
 	return all
-}()
+})
 
 // splice puts calls of ref in place of the references within the texts of list.
 func (t *Template) splice(text string, list *parse.ListNode) error {

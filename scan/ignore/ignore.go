@@ -13,6 +13,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/cofferhq/coffer/scan"
 )
@@ -59,9 +60,15 @@ func placeOf(f scan.Finding) string {
 // cleanPlace makes one of the forms in which people write a path.
 func cleanPlace(place string) string { return path.Clean(strings.ReplaceAll(place, `\`, "/")) }
 
+// lazily compiles an expression when it is first needed: most runs of the program
+// read no such file.
+func lazily(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
+
 var (
-	commitPlace = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64}):(.+:[^:]+:[0-9]+)$`)
-	barePlace   = regexp.MustCompile(`^.+:[^:]+:[0-9]+$`)
+	commitPlace = lazily(`^([0-9a-f]{40}|[0-9a-f]{64}):(.+:[^:]+:[0-9]+)$`)
+	barePlace   = lazily(`^.+:[^:]+:[0-9]+$`)
 )
 
 // maxLine bounds a line of an ignore file or a baseline.
@@ -77,11 +84,11 @@ func (l *List) ReadPlaces(r io.Reader) (strange []int, err error) {
 	lines.Buffer(nil, maxLine)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\uFEFF"))
-		switch m := commitPlace.FindStringSubmatch(line); {
+		switch m := commitPlace().FindStringSubmatch(line); {
 		case line == "" || line[0] == '#':
 		case m != nil:
 			l.places[m[1]+":"+cleanPlace(m[2])] = true
-		case barePlace.MatchString(line):
+		case barePlace().MatchString(line):
 			l.places[cleanPlace(line)] = true
 		default:
 			strange = append(strange, n)
