@@ -32,9 +32,9 @@ type fake struct {
 	dead    string // a token that was revoked
 	ttl     int    // of tokens, in seconds
 	seen    []string
-	headers []http.Header
-	hold    chan struct{} // not nil: credentials wait for it
-	held    chan struct{} // not nil: gets something when one does
+	headers map[string]http.Header // path → of its last request
+	hold    chan struct{}          // not nil: credentials wait for it
+	held    chan struct{}          // not nil: gets something when one does
 }
 
 func (f *fake) change(fn func()) {
@@ -60,7 +60,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.Path, "/v1/")
 	f.mu.Lock()
 	f.seen = append(f.seen, fmt.Sprintf("%s %s %s", r.Method, path, body))
-	f.headers = append(f.headers, r.Header.Clone())
+	f.headers[path] = r.Header.Clone()
 	hold, held := f.hold, f.held
 	f.mu.Unlock()
 	if strings.HasPrefix(path, "db/creds/") && hold != nil {
@@ -106,7 +106,7 @@ func (f *fake) answer(r *http.Request, path, body string) (int, string) {
 
 func newFake(t *testing.T) (*fake, string) {
 	t.Helper()
-	f := &fake{value: canary, version: 1, ttl: 3600}
+	f := &fake{value: canary, version: 1, ttl: 3600, headers: map[string]http.Header{}}
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
 	return f, server.URL
